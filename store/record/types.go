@@ -1,0 +1,75 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Position is an absolute byte address in the log. The first batch is at 0;
+// the end of the log is the position of the batch that comes next.
+type Position uint64
+
+// Epoch is the number of a leadership. It rises with every election; 0 means
+// that there was none yet.
+type Epoch uint64
+
+// Sequence numbers the messages of one queue in the order of the log, from 1.
+type Sequence uint64
+
+// Type says what a record's body holds.
+type Type uint8
+
+// Record types. A number is never reused.
+const (
+	TypeEpochStart Type = 1 // a new leader begins its epoch: EpochStart
+	TypeEnqueue    Type = 2 // a message enters a queue: Enqueue
+	TypeAck        Type = 3 // messages leave a queue: Ack
+)
+
+func (t Type) String() string {
+	switch t {
+	case TypeEpochStart:
+		return "epoch-start"
+	case TypeEnqueue:
+		return "enqueue"
+	case TypeAck:
+		return "ack"
+	}
+	return fmt.Sprintf("type-%d", uint8(t))
+}
+
+// Limits, checked before anything is allocated.
+const (
+	HeaderSize       = 56
+	RecordHeaderSize = 12
+	MaxBatchSize     = 128 << 20 // bytes, header included
+	MaxStringSize    = 64 << 10  // bytes of one string in a body
+	MaxHeaders       = 1000      // headers of one message
+)
+
+// Errors of the decoders. Test with errors.Is.
+var (
+	// ErrShort means that the bytes end before the batch does.
+	ErrShort = errors.New("record: batch is cut short")
+	// ErrCorrupt means that the bytes are not what a writer wrote.
+	ErrCorrupt = errors.New("record: corrupt bytes")
+	// ErrVersion means that a newer program wrote the batch.
+	ErrVersion = errors.New("record: unknown format version")
+	// ErrTooLarge means that a length exceeds its limit.
+	ErrTooLarge = errors.New("record: size exceeds the limit")
+)
+
+// EpochBoundary says where an epoch began: the position of its first batch.
+type EpochBoundary struct {
+	Epoch Epoch
+	Start Position
+}
+
+// Positions are the marks of one log. Start <= Flush <= Written <= Append.
+type Positions struct {
+	Start   Position // oldest retained byte
+	Append  Position // end of what was accepted, possibly still in a buffer
+	Written Position // end of what was handed to the operating system
+	Flush   Position // end of what is on stable storage
+	Epoch   Epoch    // epoch of the last batch before Append, 0 if empty
+}
