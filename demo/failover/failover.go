@@ -1,0 +1,183 @@
+// Package failover turns the events of a cluster into timed failovers: what
+// began it, who led before and after, and how long each phase took. It is
+// pure: it never asks for the time, so a recorded run gives the same result.
+package failover
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"baton/node/adminapi"
+)
+
+// Run is one failover. A zero time means that the phase was not reached (yet).
+type Run struct {
+	ID           int       // from 1, in the order of the faults
+	Cause        string    // "kill n1", "pause n1", or "suspected" if nobody owned up
+	Fault        time.Time // when the cause was injected, or when it was first noticed
+	LeaderBefore string
+	LeaderAfter  string
+	EpochBefore  uint64
+	Epoch        uint64 // of the leader after it, 0 until one is being elected
+
+	Detected     time.Time // first follower suspects the leader
+	Sealed       time.Time // a quorum has promised the new epoch
+	Elected      time.Time // the new leader is written to ZooKeeper
+	Promoted     time.Time // its first record is committed and its connectors are open
+	FirstReceipt time.Time // the first producer hears success again
+}
+
+// Phase is one step of a failover with its time since the fault.
+type Phase struct {
+	Name string
+	At   time.Duration // -1 if not reached
+}
+
+// Done says that the failover is over: producers hear success again.
+func (r Run) Done() bool { return !r.FirstReceipt.IsZero() }
+
+// Phases lists the five phases in their order.
+func (r Run) Phases() []Phase {
+	since := func(t time.Time) time.Duration {
+		if t.IsZero() {
+			return -1
+		}
+		return max(0, t.Sub(r.Fault))
+	}
+	return []Phase{
+		{"suspected", since(r.Detected)},
+		{"sealed", since(r.Sealed)},
+		{"elected", since(r.Elected)},
+		{"promoted", since(r.Promoted)},
+		{"first receipt", since(r.FirstReceipt)},
+	}
+}
+
+// Tracker collects runs from faults, node events and receipts. It is safe for
+// concurrent use. The events of one node must come in their order; those of
+// different nodes may be interleaved in any way.
+type Tracker struct {
+	mu     sync.Mutex
+	leader string
+	epoch  uint64 // of the last leader seen serving, 0 before the first
+	runs   []Run
+	open   int // index of the run under way + 1, 0 if none
+}
+
+// Leader returns who served last and in which epoch.
+func (t *Tracker) Leader() (node string, epoch uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.leader, t.epoch
+}
+
+// Fault notes that somebody did something to a node. It opens a run if that
+// node leads; a run still under way stays the one that counts, with the new
+// cause added to it.
+func (t *Tracker) Fault(at time.Time, cause, node string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.current(); r != nil && !r.Done() {
+		r.Cause = fmt.Sprintf("%s, %s", r.Cause, cause)
+		return
+	}
+	if t.epoch != 0 && node == t.leader {
+		t.begin(at, cause)
+	}
+}
+
+// Observe takes one event of a node.
+func (t *Tracker) Observe(e adminapi.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch e.Kind {
+	case adminapi.KindSuspected:
+		t.suspected(e)
+	case adminapi.KindQuorumSealed, adminapi.KindElected, adminapi.KindServing, adminapi.KindFirstReceipt:
+		t.phase(e)
+	}
+}
+
+// Receipt notes a receipt that a producer got over a connection opened at
+// connected. Only one opened after the fault can come from the new leader.
+func (t *Tracker) Receipt(connected, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.current(); r != nil && connected.After(r.Fault) {
+		if r.FirstReceipt.IsZero() || at.Before(r.FirstReceipt) {
+			r.FirstReceipt = at
+		}
+	}
+}
+
+// Runs returns all runs, oldest first.
+func (t *Tracker) Runs() []Run {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]Run(nil), t.runs...)
+}
+
+func (t *Tracker) current() *Run {
+	if t.open == 0 {
+		return nil
+	}
+	return &t.runs[t.open-1]
+}
+
+func (t *Tracker) begin(at time.Time, cause string) *Run {
+	t.runs = append(t.runs, Run{ID: len(t.runs) + 1, Cause: cause, Fault: at, LeaderBefore: t.leader, EpochBefore: t.epoch})
+	t.open = len(t.runs)
+	return t.current()
+}
+
+func (t *Tracker) suspected(e adminapi.Event) {
+	if t.epoch == 0 || e.Epoch < t.epoch {
+		return // the first election, or a late word about an older leader
+	}
+	r := t.current()
+	if r == nil || r.Done() && e.At.After(r.FirstReceipt) {
+		r = t.begin(e.At, "suspected")
+	}
+	if r.Detected.IsZero() || e.At.Before(r.Detected) && !e.At.Before(r.Fault) {
+		r.Detected = e.At
+	}
+}
+
+func (t *Tracker) phase(e adminapi.Event) {
+	r := t.current()
+	if e.Epoch > t.epoch && t.epoch != 0 && (r == nil || r.Done() && r.Epoch < e.Epoch) {
+		r = t.begin(e.At, "election")
+	}
+	if r != nil && e.Epoch > r.EpochBefore && e.Epoch >= r.Epoch {
+		if e.Epoch > r.Epoch { // an election that failed is followed by the next
+			r.Epoch, r.Sealed, r.Elected, r.Promoted, r.LeaderAfter = e.Epoch, time.Time{}, time.Time{}, time.Time{}, ""
+		}
+		r.set(e)
+	}
+	if e.Kind == adminapi.KindServing && e.Epoch >= t.epoch {
+		t.leader, t.epoch = e.Node, e.Epoch
+	}
+}
+
+func (r *Run) set(e adminapi.Event) {
+	first := func(at *time.Time) {
+		if at.IsZero() || e.At.Before(*at) {
+			*at = e.At
+		}
+	}
+	switch e.Kind {
+	case adminapi.KindQuorumSealed:
+		first(&r.Sealed)
+	case adminapi.KindElected:
+		first(&r.Elected)
+		r.LeaderAfter = e.Fields["leader"]
+	case adminapi.KindServing:
+		first(&r.Promoted)
+		r.LeaderAfter = e.Node
+	case adminapi.KindFirstReceipt:
+		if r.FirstReceipt.IsZero() { // what a client saw counts more
+			r.FirstReceipt = e.At
+		}
+	}
+}
