@@ -1,0 +1,144 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"strings"
+	"time"
+
+	"baton/repl/quorum"
+)
+
+// Config of a Node. The zero value of a field means its default; Validate
+// says which have none.
+type Config struct {
+	ID       string // node id, unique in the cluster, the same at every start
+	Group    string // name of the cluster in the member nodes, default "baton"
+	DataDir  string
+	Replicas int    // configured size of the cluster, default 3
+	Sync     string // sync policy, default quorum_disk
+	Weight   int    // breaks ties in an election, default 1
+
+	ZK             []string // host:port of the ZooKeeper servers
+	ZKPath         string   // default /baton
+	ZKPassword     string
+	SessionTimeout time.Duration // default 4 s; servers clamp it
+
+	ListenStomp string // opened only while leading
+	ListenRepl  string
+	ListenAdmin string
+	// Advertise* are told to others in place of the listener's address.
+	AdvertiseStomp string
+	AdvertiseRepl  string
+	AdvertiseAdmin string
+	// ReplVia maps a node id to the address to dial in place of the one that
+	// this node advertises: for address translation and for tests.
+	ReplVia map[string]string
+
+	Token          string        // shared secret of the cluster, proved and never sent
+	AdminToken     string        // bearer token of the control verbs
+	TimeElection   time.Duration // election-timeout, default 1 s
+	QuorumTimeout  time.Duration // how long a producer waits for a quorum, default 10 s
+	SegmentSize    int64         // default 64 MiB
+	MaxConnections int           // of STOMP clients, default 10,000
+
+	Logger *slog.Logger
+}
+
+// idPattern keeps node ids usable in znodes, file names, flags and metrics.
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+func (c Config) withDefaults() Config {
+	def := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	def(&c.Group, "baton")
+	def(&c.Sync, "quorum_disk")
+	def(&c.ZKPath, "/baton")
+	def(&c.ListenStomp, "127.0.0.1:61613")
+	def(&c.ListenRepl, "127.0.0.1:61619")
+	def(&c.ListenAdmin, "127.0.0.1:61611")
+	if c.Replicas == 0 {
+		c.Replicas = 3
+	}
+	if c.Weight == 0 {
+		c.Weight = 1
+	}
+	if c.SessionTimeout <= 0 {
+		c.SessionTimeout = 4 * time.Second
+	}
+	if c.TimeElection <= 0 {
+		c.TimeElection = time.Second
+	}
+	if c.QuorumTimeout <= 0 {
+		c.QuorumTimeout = 10 * time.Second
+	}
+	if c.MaxConnections <= 0 {
+		c.MaxConnections = 10000
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate says in one sentence per option what cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if !idPattern.MatchString(c.ID) {
+		bad("--id is %q: a node id has 1 to 63 letters, digits, dots, dashes or underscores and begins with a letter or digit", c.ID)
+	}
+	if c.DataDir == "" {
+		bad("--data-dir is missing: say where this node keeps its data")
+	}
+	if len(c.ZK) == 0 {
+		bad("--zk is missing: give the ZooKeeper servers as host:port,host:port (start one for development with: baton zk)")
+	}
+	for _, a := range c.ZK {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			bad("--zk has %q, which is not host:port", a)
+		}
+	}
+	if !strings.HasPrefix(c.ZKPath, "/") || c.ZKPath == "/" || strings.HasSuffix(c.ZKPath, "/") || strings.Contains(c.ZKPath, "//") {
+		bad("--zk-path is %q: it begins with / and does not end with one, as in /baton", c.ZKPath)
+	}
+	if c.Replicas < 1 || c.Replicas > 99 {
+		bad("--replicas is %d: it is the configured size of the cluster, 1 to 99, usually 3", c.Replicas)
+	}
+	if _, err := quorum.ParsePolicy(c.Sync); err != nil {
+		bad("--sync: %w", err)
+	}
+	for name, a := range map[string]string{"--listen-stomp": c.ListenStomp, "--listen-repl": c.ListenRepl, "--listen-admin": c.ListenAdmin} {
+		if err := c.checkListen(name, a); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkListen refuses what would open a port to everyone without a secret.
+func (c Config) checkListen(name, addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%s is %q, which is not host:port", name, addr)
+	}
+	ip := net.ParseIP(host)
+	loopback := host == "localhost" || ip != nil && ip.IsLoopback()
+	switch {
+	case loopback:
+		return nil
+	case name == "--listen-repl" && c.Token == "":
+		return fmt.Errorf("%s %s is reachable from outside: give the cluster a shared secret with --token-file, or listen on 127.0.0.1", name, addr)
+	case name == "--listen-admin" && c.AdminToken == "":
+		return fmt.Errorf("%s %s is reachable from outside: give it a token with --admin-token-file, or listen on 127.0.0.1", name, addr)
+	case name == "--listen-stomp":
+		return fmt.Errorf("%s %s is reachable from outside, and this version has neither client logins nor TLS: listen on 127.0.0.1", name, addr)
+	}
+	return nil
+}
