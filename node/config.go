@@ -111,7 +111,7 @@ func (c Config) Validate() error {
 	if c.Replicas < 1 || c.Replicas > 99 {
 		bad("--replicas is %d: it is the configured size of the cluster, 1 to 99, usually 3", c.Replicas)
 	}
-	if _, err := quorum.ParsePolicy(c.Sync); err != nil {
+	if _, err := quorum.Parse(c.Sync); err != nil {
 		bad("--sync: %w", err)
 	}
 	for name, a := range map[string]string{"--listen-stomp": c.ListenStomp, "--listen-repl": c.ListenRepl, "--listen-admin": c.ListenAdmin} {

@@ -1,0 +1,214 @@
+package election_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"baton/repl/election"
+	"baton/store/record"
+)
+
+var t0 = time.Unix(1000, 0)
+
+// three builds a view of three registered members that follow n1 in epoch 5.
+func three(change ...func(*election.View)) election.View {
+	v := election.View{Connected: true, Exists: true, Version: 7, Cluster: election.Cluster{
+		ID: "c", Replicas: 3, Members: map[string]string{"n1": "i1", "n2": "i2", "n3": "i3"},
+		Epoch: 5, Phase: election.PhaseElected, Leader: "n1"}}
+	for i, n := range []string{"n1", "n2", "n3"} {
+		v.Members = append(v.Members, election.Member{Node: n, Incarnation: "i" + n[1:], Sequence: uint64(10 + i),
+			LastEpoch: 5, Position: -1, Sealed: 5, Weight: 1})
+	}
+	v.Members[0].Address = "n1:1"
+	for _, f := range change {
+		f(&v)
+	}
+	return v
+}
+
+func self(node string, change ...func(*election.Self)) election.Self {
+	s := election.Self{Node: node, Incarnation: "i" + node[1:], ClusterID: "c", Replicas: 3, LastEpoch: 5, Sealed: 5,
+		Following: 5, FollowingAt: "n1:1", LinkUp: true}
+	if node == "n1" {
+		s.Following, s.FollowingAt, s.LinkUp, s.Leading = 0, "", false, 5
+	}
+	for _, f := range change {
+		f(&s)
+	}
+	return s
+}
+
+func dead(s *election.Self) { s.LinkUp, s.LinkDead = false, 5 }
+
+func sealing(sealed ...string) func(*election.View) {
+	return func(v *election.View) {
+		v.Cluster.Epoch, v.Cluster.Phase, v.Cluster.Leader = 6, election.PhaseSealing, ""
+		for _, n := range sealed {
+			for i := range v.Members {
+				if v.Members[i].Node == n {
+					v.Members[i].Sealed, v.Members[i].Position = 6, 100
+				}
+			}
+		}
+	}
+}
+
+func TestDecide(t *testing.T) {
+	cases := []struct {
+		name    string
+		view    election.View
+		self    election.Self
+		kind    election.Kind
+		suspect record.Epoch
+		check   func(*testing.T, election.Decision)
+	}{
+		{name: "a healthy follower waits", view: three(), self: self("n2"), kind: election.Wait},
+		{name: "a healthy leader waits", view: three(), self: self("n1"), kind: election.Wait},
+		{name: "ZooKeeper away changes nothing for a leader", view: three(func(v *election.View) { v.Connected = false }), self: self("n1"), kind: election.Wait},
+		{name: "one suspicion is no quorum", view: three(), self: self("n2", dead), kind: election.Wait, suspect: 5},
+		{name: "two suspicions begin the next epoch, the first in line acts",
+			view: three(func(v *election.View) { v.Members[2].Suspect = 5 }), self: self("n2", dead), kind: election.StartElection, suspect: 5,
+			check: func(t *testing.T, d election.Decision) {
+				require.Equal(t, record.Epoch(6), d.Cluster.Epoch)
+				require.Equal(t, election.PhaseSealing, d.Cluster.Phase)
+				require.Empty(t, d.Cluster.Leader)
+			}},
+		{name: "the second in line waits its turn",
+			view: three(func(v *election.View) { v.Members[1].Suspect = 5 }), self: self("n3", dead), kind: election.Wait, suspect: 5,
+			check: func(t *testing.T, d election.Decision) { require.Equal(t, time.Second, d.Wake) }},
+		{name: "an expired session of the leader is no suspicion while the link works",
+			view: three(func(v *election.View) { v.Members = v.Members[1:] }), self: self("n2"), kind: election.Wait},
+		{name: "a leader that was gone before it was met is suspected",
+			view: three(func(v *election.View) { v.Members = v.Members[1:] }), kind: election.Wait, suspect: 5,
+			self: self("n2", func(s *election.Self) { s.Following, s.LinkUp = 0, false })},
+		{name: "a restarted leader suspects itself",
+			view: three(), self: self("n1", func(s *election.Self) { s.Leading = 0 }), kind: election.Wait, suspect: 5},
+		{name: "a leader steps down for a higher epoch", view: three(sealing()), self: self("n1"), kind: election.StepDown},
+		{name: "a follower seals although its link works", view: three(sealing()), self: self("n2"), kind: election.Seal},
+		{name: "one promise is not enough", view: three(sealing("n2")), kind: election.Wait,
+			self: self("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 })},
+		{name: "two promises elect the newest log",
+			view: three(sealing("n2", "n3"), func(v *election.View) { v.Members[2].Position = 101 }), kind: election.Elect,
+			self: self("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 }),
+			check: func(t *testing.T, d election.Decision) {
+				require.Equal(t, "n3", d.Cluster.Leader)
+				require.Contains(t, d.Reason, "highest position")
+			}},
+		{name: "a newer epoch beats a longer log",
+			view: three(sealing("n2", "n3"), func(v *election.View) { v.Members[1].Position = 9999; v.Members[1].LastEpoch = 4 }), kind: election.Elect,
+			self:  self("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 }),
+			check: func(t *testing.T, d election.Decision) { require.Equal(t, "n3", d.Cluster.Leader) }},
+		{name: "a wiped disk does not count",
+			view: three(sealing("n2", "n3"), func(v *election.View) { v.Members[2].Incarnation = "new" }), kind: election.Wait,
+			self: self("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 })},
+		{name: "two member nodes of one process count once",
+			view: three(sealing("n2"), func(v *election.View) {
+				m := v.Members[1]
+				m.Sequence = 40
+				v.Members = append(v.Members, m)
+			}), kind: election.Wait, self: self("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 })},
+		{name: "a transfer's target wins a tie", kind: election.Elect,
+			view:  three(sealing("n1", "n2", "n3"), func(v *election.View) { v.Cluster.Prefer = "n3" }),
+			self:  self("n1", func(s *election.Self) { s.Leading, s.Sealed, s.SealedHere = 0, 6, 6 }),
+			check: func(t *testing.T, d election.Decision) { require.Equal(t, "n3", d.Cluster.Leader) }},
+		{name: "the elected promotes", kind: election.Promote, self: self("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 }),
+			view: three(sealing("n2", "n3"), func(v *election.View) { v.Cluster.Phase, v.Cluster.Leader = election.PhaseElected, "n2" })},
+		{name: "the elected that was restarted does not", kind: election.Wait, suspect: 6, self: self("n2", func(s *election.Self) { s.Sealed, s.Following = 6, 0; s.LinkUp = false }),
+			view: three(sealing("n2", "n3"), func(v *election.View) { v.Cluster.Phase, v.Cluster.Leader = election.PhaseElected, "n2" })},
+		{name: "the loser waits for the address", kind: election.Wait, self: self("n3", func(s *election.Self) { s.Sealed, s.SealedHere, s.LinkUp, s.Following = 6, 6, false, 0 }),
+			view: three(sealing("n2", "n3"), func(v *election.View) { v.Cluster.Phase, v.Cluster.Leader = election.PhaseElected, "n2" })},
+		{name: "and follows it", kind: election.Follow, self: self("n3", func(s *election.Self) { s.Sealed, s.SealedHere, s.LinkUp, s.Following = 6, 6, false, 0 }),
+			view: three(sealing("n2", "n3"), func(v *election.View) {
+				v.Cluster.Phase, v.Cluster.Leader, v.Members[1].Address = election.PhaseElected, "n2", "n2:1"
+			}),
+			check: func(t *testing.T, d election.Decision) { require.Equal(t, "n2:1", d.Address) }},
+		{name: "a stranger is refused", view: three(), self: self("n4"), kind: election.Refuse},
+		{name: "another cluster's data is refused", view: three(), self: self("n2", func(s *election.Self) { s.ClusterID = "x" }), kind: election.Refuse},
+		{name: "another size is refused", view: three(), self: self("n2", func(s *election.Self) { s.Replicas = 5 }), kind: election.Refuse},
+		{name: "a wiped ZooKeeper: the leader forms the cluster again in its own epoch",
+			view: three(func(v *election.View) { v.Exists = false; v.Cluster = election.Cluster{} }), kind: election.Form,
+			self: self("n1", func(s *election.Self) { s.Voters = map[string]string{"n1": "i1", "n2": "i2"} }),
+			check: func(t *testing.T, d election.Decision) {
+				require.Equal(t, record.Epoch(5), d.Cluster.Epoch)
+				require.Equal(t, "n1", d.Cluster.Leader)
+				require.Len(t, d.Cluster.Members, 2)
+			}},
+		{name: "a wiped ZooKeeper: a follower with a working link waits",
+			view: three(func(v *election.View) { v.Exists = false }), self: self("n2"), kind: election.Wait},
+		{name: "ZooKeeper rolled back: the leader asserts its epoch", kind: election.Elect, self: self("n1"),
+			view:  three(func(v *election.View) { v.Cluster.Epoch, v.Cluster.Leader = 3, "n2" }),
+			check: func(t *testing.T, d election.Decision) { require.Equal(t, record.Epoch(5), d.Cluster.Epoch) }},
+		{name: "all disks are new: it says what to do", kind: election.Wait,
+			view: three(func(v *election.View) {
+				for i := range v.Members {
+					v.Members[i].Incarnation, v.Members[i].Address = "new", ""
+				}
+			}), self: self("n2", func(s *election.Self) { s.Incarnation, s.Following, s.LinkUp, s.LinkDead = "new", 0, false, 5 }), suspect: 5,
+			check: func(t *testing.T, d election.Decision) { require.Contains(t, d.Reason, "--discard-history") }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			d := election.New(election.Config{}).Decide(t0, c.view, c.self)
+			require.Equal(t, c.kind.String(), d.Kind.String(), d.Reason)
+			require.Equal(t, c.suspect, d.Suspect, d.Reason)
+			if c.check != nil {
+				c.check(t, d)
+			}
+		})
+	}
+}
+
+func TestFirstStart(t *testing.T) {
+	e := election.New(election.Config{})
+	s := election.Self{Node: "n1", Incarnation: "i1", Replicas: 3}
+	v := election.View{Connected: true, Members: []election.Member{{Node: "n1", Incarnation: "i1", Position: -1}}}
+	require.Equal(t, election.Wait, e.Decide(t0, v, s).Kind, "alone it does not begin")
+	v.Members = append(v.Members, election.Member{Node: "n2", Incarnation: "i2", Sequence: 1, Position: -1})
+	d := e.Decide(t0, v, s)
+	require.Equal(t, election.Wait, d.Kind, "a quorum waits a moment for the third")
+	require.Equal(t, 200*time.Millisecond, d.Wake)
+	d = e.Decide(t0.Add(d.Wake), v, s)
+	require.Equal(t, election.Form, d.Kind)
+
+	v.Exists, v.Cluster = true, d.Cluster
+	v.Cluster.ID = "fresh"
+	d2 := election.New(election.Config{}).Decide(t0, v, election.Self{Node: "n2", Incarnation: "i2", Replicas: 3})
+	require.Equal(t, election.Register, d2.Kind)
+	require.Len(t, d2.Cluster.Members, 2)
+	v.Cluster = d2.Cluster
+	e.Decide(t0.Add(time.Second), v, s)
+	d = e.Decide(t0.Add(2*time.Second), v, s)
+	require.Equal(t, election.StartElection, d.Kind)
+	require.Equal(t, record.Epoch(1), d.Cluster.Epoch)
+}
+
+func TestNextInLineActsAfterATimeout(t *testing.T) {
+	e := election.New(election.Config{ElectionTimeout: time.Second})
+	v := three(func(v *election.View) { v.Members[1].Suspect = 5 })
+	require.Equal(t, election.Wait, e.Decide(t0, v, self("n3", dead)).Kind)
+	require.Equal(t, election.StartElection, e.Decide(t0.Add(time.Second), v, self("n3", dead)).Kind)
+}
+
+func TestElectedThatPublishesNoAddressIsSuspected(t *testing.T) {
+	e := election.New(election.Config{ElectionTimeout: time.Second})
+	v := three(func(v *election.View) { v.Members[0].Address = "" })
+	s := self("n2", func(s *election.Self) { s.Following, s.LinkUp = 0, false })
+	require.Zero(t, e.Decide(t0, v, s).Suspect)
+	require.Equal(t, record.Epoch(5), e.Decide(t0.Add(time.Second), v, s).Suspect)
+}
+
+func TestStuckSealingIsFollowedByTheNextEpoch(t *testing.T) {
+	e := election.New(election.Config{ElectionTimeout: time.Second})
+	v := three(sealing("n2"))
+	s := self("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 })
+	require.Equal(t, election.Wait, e.Decide(t0, v, s).Kind)
+	for at := time.Second; at <= 5*time.Second; at += time.Second {
+		if d := e.Decide(t0.Add(at), v, s); d.Kind == election.StartElection {
+			require.Equal(t, record.Epoch(7), d.Cluster.Epoch)
+			return
+		}
+	}
+	t.Fatal("no further election was begun")
+}
