@@ -12,6 +12,13 @@ import (
 	"baton/repl/quorum"
 )
 
+// Defaults of the times that operators change most.
+const (
+	DefaultSessionTimeout  = 4 * time.Second
+	DefaultElectionTimeout = time.Second
+	DefaultQuorumTimeout   = 10 * time.Second
+)
+
 // Config of a Node. The zero value of a field means its default; Validate
 // says which have none.
 type Config struct {
@@ -38,14 +45,15 @@ type Config struct {
 	// this node advertises: for address translation and for tests.
 	ReplVia map[string]string
 
-	Token          string        // shared secret of the cluster, proved and never sent
-	AdminToken     string        // bearer token of the control verbs
-	TimeElection   time.Duration // election-timeout, default 1 s
-	QuorumTimeout  time.Duration // how long a producer waits for a quorum, default 10 s
-	SegmentSize    int64         // default 64 MiB
-	MaxConnections int           // of STOMP clients, default 10,000
+	Token           string        // shared secret of the cluster, proved and never sent
+	AdminToken      string        // bearer token of the control verbs
+	ElectionTimeout time.Duration // election-timeout, default 1 s
+	QuorumTimeout   time.Duration // how long a producer waits for a quorum, default 10 s
+	SegmentSize     int64         // default 64 MiB
+	MaxConnections  int           // of STOMP clients, default 10,000
 
-	Logger *slog.Logger
+	Version string // shown in the status
+	Logger  *slog.Logger
 }
 
 // idPattern keeps node ids usable in znodes, file names, flags and metrics.
@@ -70,13 +78,13 @@ func (c Config) withDefaults() Config {
 		c.Weight = 1
 	}
 	if c.SessionTimeout <= 0 {
-		c.SessionTimeout = 4 * time.Second
+		c.SessionTimeout = DefaultSessionTimeout
 	}
-	if c.TimeElection <= 0 {
-		c.TimeElection = time.Second
+	if c.ElectionTimeout <= 0 {
+		c.ElectionTimeout = DefaultElectionTimeout
 	}
 	if c.QuorumTimeout <= 0 {
-		c.QuorumTimeout = 10 * time.Second
+		c.QuorumTimeout = DefaultQuorumTimeout
 	}
 	if c.MaxConnections <= 0 {
 		c.MaxConnections = 10000

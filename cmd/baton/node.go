@@ -1,0 +1,101 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"baton/node"
+)
+
+func nodeCommand() *cobra.Command {
+	var (
+		cfg                   node.Config
+		log                   logFlags
+		token, admin, zkToken string
+		parentFD              int
+		advertise             [3]string
+	)
+	c := &cobra.Command{
+		Use:   "node",
+		Short: "Run one broker node",
+		Long: `Runs one node of a cluster. It joins in ZooKeeper, leads or follows, and serves STOMP clients while
+it leads. It stops cleanly on SIGTERM. Every flag is also a key of the --config file and an environment
+variable (BATON_ZK_PATH for --zk-path).`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logger, err := log.logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			cfg.Logger = logger.With("node", cfg.ID)
+			for flag, f := range map[string]struct {
+				path string
+				into *string
+			}{"token-file": {token, &cfg.Token}, "admin-token-file": {admin, &cfg.AdminToken}, "zk-password-file": {zkToken, &cfg.ZKPassword}} {
+				if *f.into, err = readSecret(flag, f.path); err != nil {
+					return err
+				}
+			}
+			cfg.AdvertiseStomp, cfg.AdvertiseRepl, cfg.AdvertiseAdmin = advertise[0], advertise[1], advertise[2]
+			ctx, err := withParent(cmd.Context(), parentFD)
+			if err != nil {
+				return err
+			}
+			cfg.Version = version()
+			n, err := node.Start(cfg)
+			if err != nil {
+				return err
+			}
+			return n.Run(ctx)
+		},
+	}
+	f := c.Flags()
+	f.String("config", "", "YAML file with any of these options as keys")
+	f.StringVar(&cfg.ID, "id", "", "node id, unique in the cluster, the same at every start (required)")
+	f.StringVar(&cfg.Group, "group", "baton", "name of the cluster in its member nodes")
+	f.StringVar(&cfg.DataDir, "data-dir", "", "directory of this node's data (required)")
+	zkFlags(c, &cfg.ZK, &cfg.ZKPath)
+	f.DurationVar(&cfg.SessionTimeout, "zk-session-timeout", node.DefaultSessionTimeout, "ZooKeeper session timeout to ask for; failover does not wait for it")
+	f.StringVar(&zkToken, "zk-password-file", "", "file with user:password for ZooKeeper's digest authentication")
+	f.IntVar(&cfg.Replicas, "replicas", 3, "configured size of the cluster; replicas/2+1 make a quorum")
+	f.StringVar(&cfg.Sync, "sync", "quorum_disk", "what a producer waits for: local_mem, local_disk, remote_mem, remote_disk, quorum_mem, quorum_disk, or several with commas")
+	f.IntVar(&cfg.Weight, "weight", 1, "breaks ties in an election, the highest wins")
+	f.StringVar(&cfg.ListenStomp, "listen-stomp", "127.0.0.1:61613", "address for STOMP clients, open only while this node leads")
+	f.StringVar(&cfg.ListenRepl, "listen-repl", "127.0.0.1:61619", "address for followers")
+	f.StringVar(&cfg.ListenAdmin, "listen-admin", "127.0.0.1:61611", "address for status, metrics and control")
+	f.StringVar(&advertise[0], "advertise-stomp", "", "address to tell clients in place of --listen-stomp")
+	f.StringVar(&advertise[1], "advertise-repl", "", "address to tell followers in place of --listen-repl")
+	f.StringVar(&advertise[2], "advertise-admin", "", "address to tell consoles in place of --listen-admin")
+	f.StringToStringVar(&cfg.ReplVia, "repl-via", nil, "node=host:port,...: dial this address when that node leads, in place of what it advertises")
+	f.StringVar(&token, "token-file", "", "file with the cluster's shared secret, proved on every replication link")
+	f.StringVar(&admin, "admin-token-file", "", "file with the bearer token of the control verbs")
+	f.DurationVar(&cfg.ElectionTimeout, "election-timeout", node.DefaultElectionTimeout, "a leader that is silent for so long is suspected")
+	f.DurationVar(&cfg.QuorumTimeout, "quorum-timeout", node.DefaultQuorumTimeout, "how long a producer waits for a quorum before it gets an ERROR")
+	f.Int64Var(&cfg.SegmentSize, "segment-size", 64<<20, "bytes of one log segment")
+	f.IntVar(&cfg.MaxConnections, "max-connections", 10000, "STOMP connections at most")
+	addParentFlag(c, &parentFD)
+	log.add(c)
+	return c
+}
+
+// zkFlags adds the flags by which every command finds a cluster.
+func zkFlags(c *cobra.Command, servers *[]string, path *string) {
+	c.Flags().Var((*commaList)(servers), "zk", "ZooKeeper servers, host:port,...")
+	c.Flags().StringVar(path, "zk-path", "/baton", "ZooKeeper path of the cluster")
+}
+
+// commaList is a flag of values with commas; giving it again replaces them.
+type commaList []string
+
+func (l *commaList) String() string { return strings.Join(*l, ",") }
+func (l *commaList) Type() string   { return "host:port,..." }
+func (l *commaList) Set(s string) error {
+	*l = nil
+	for p := range strings.SplitSeq(s, ",") {
+		if p = strings.TrimSpace(p); p != "" {
+			*l = append(*l, p)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package node
+
+import (
+	"fmt"
+
+	"baton/node/adminapi"
+	"baton/repl"
+	"baton/repl/election"
+	"baton/store/record"
+)
+
+// follow replaces the link to a leader. What this node promised and published
+// for an election is used up by it.
+func (r *role) follow(s election.Step) bool {
+	r.stepDown("another node leads")
+	r.unfollow()
+	if !r.identify() {
+		return false
+	}
+	r.self.Following, r.self.FollowingAt = s.Epoch, s.Address
+	r.self.LinkUp, r.self.LinkDead, r.self.SealedHere = false, 0, 0
+	address := s.Address
+	if via := r.n.cfg.ReplVia[s.Leader]; via != "" {
+		address = via
+	}
+	r.n.events.Add(adminapi.KindFollowing, uint64(s.Epoch), fmt.Sprintf("follows %s in epoch %d", s.Leader, s.Epoch), "leader", s.Leader)
+	r.followGen++
+	r.follower = repl.StartFollower(repl.FollowerConfig{
+		Identity: r.n.identity(), Leader: s.Leader, Address: address, Epoch: s.Epoch,
+		Log:       r.n.replLog(),
+		Seal:      r.n.store.Seal,
+		Sealed:    func() record.Epoch { return r.n.store.Meta().Sealed },
+		DeadAfter: r.n.cfg.ElectionTimeout,
+		Listener:  r.n.followerListener(r.followGen, s),
+		Logger:    r.n.cfg.Logger,
+	})
+	r.n.setFollower(r.follower)
+	return true
+}
+
+// unfollow closes the link. When it returns the link writes no more.
+func (r *role) unfollow() {
+	if r.follower == nil {
+		return
+	}
+	r.follower.Stop()
+	r.follower = nil
+	r.followGen++
+	r.n.setFollower(nil)
+	r.self.Following, r.self.FollowingAt, r.self.LinkUp = 0, "", false
+	r.self.Sealed = r.n.store.Meta().Sealed // the link may have promised its leader's epoch
+	r.refreshLog()
+}
+
+// followerListener turns the link's callbacks into events and posts to the
+// role loop. gen guards against the last words of a link that was replaced.
+func (n *Node) followerListener(gen uint64, s election.Step) repl.FollowerListener {
+	post := func(f func(*role)) {
+		n.mail.post(func(r *role) {
+			if r.followGen == gen {
+				f(r)
+			}
+		})
+	}
+	epoch := uint64(s.Epoch)
+	return repl.FollowerListener{
+		LinkUp: func() {
+			n.events.Add(adminapi.KindLinkUp, epoch, "attached to "+s.Leader, "leader", s.Leader)
+			post(func(r *role) {
+				r.self.LinkUp, r.self.LinkDead = true, 0
+				r.self.Sealed = r.n.store.Meta().Sealed
+			})
+		},
+		LinkLost: func(err error) {
+			n.events.Add(adminapi.KindLinkLost, epoch, fmt.Sprintf("lost the link to %s: %v", s.Leader, err), "leader", s.Leader)
+			post(func(r *role) { r.self.LinkUp = false })
+		},
+		LeaderDead: func(reason string) {
+			post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, s.Epoch })
+		},
+		Commit: n.applier.commit,
+		Truncated: func(from, to record.Position, tail record.Epoch) {
+			n.events.Add(adminapi.KindTruncated, epoch,
+				fmt.Sprintf("moved a divergent tail of epoch %d aside: bytes %d to %d were never committed", tail, from, to),
+				"from", fmt.Sprint(from), "to", fmt.Sprint(to))
+		},
+		InSync: func() {
+			n.events.Add(adminapi.KindInSync, epoch, "in sync with "+s.Leader, "leader", s.Leader)
+		},
+		Fenced: func(higher record.Epoch) {
+			n.events.Add(adminapi.KindFenced, uint64(higher), fmt.Sprintf("%s of epoch %d is fenced by epoch %d", s.Leader, s.Epoch, higher))
+			post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, s.Epoch })
+		},
+		Refused: func(code, text string) {
+			n.events.Add(adminapi.KindRefused, epoch, fmt.Sprintf("%s refuses this node: %s", s.Leader, text), "code", code)
+		},
+		LogFailed: func(err error) { n.fail(fmt.Errorf("write the log: %w", err)) },
+	}
+}
+
+// identify writes the cluster's id into META before this node takes part for
+// the first time.
+func (r *role) identify() bool {
+	if r.self.ClusterID != "" {
+		return true
+	}
+	if err := r.n.store.SetIdentity(r.view.Cluster.ID, r.n.cfg.ID); err != nil {
+		r.n.fail(err)
+		return false
+	}
+	r.self.ClusterID = r.view.Cluster.ID
+	return true
+}

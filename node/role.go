@@ -1,0 +1,183 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"baton/node/adminapi"
+	"baton/repl"
+	"baton/repl/election"
+	"baton/store/record"
+	"baton/zkclient/group"
+)
+
+// role is the state of the role loop, touched by its goroutine alone.
+type role struct {
+	n       *Node
+	ctx     context.Context
+	elector *election.Elector
+
+	snap group.Snapshot // ZooKeeper as last seen
+	view election.View  // the same, as the elector wants it
+	self election.Self
+
+	leadership *leadership
+	follower   *repl.Follower
+
+	sealedEnd record.Position // durable log end published with the promise SealedHere
+	writing   bool            // a write to the cluster node is under way
+	retryAt   time.Time       // no further write before this, after one failed
+	wonFor    string          // eid that this node wrote as elected, for readers of ActiveMQ's tree
+	last      election.Decision
+	published group.MemberData
+	joined    bool
+}
+
+// runRole is the role loop. It returns when ctx ends, after it has given up
+// whatever role it had.
+func (n *Node) runRole(ctx context.Context) {
+	r := &role{n: n, ctx: ctx, elector: election.New(election.Config{ElectionTimeout: n.cfg.ElectionTimeout})}
+	meta := n.store.Meta()
+	r.self = election.Self{Node: n.cfg.ID, Incarnation: meta.Incarnation, ClusterID: meta.ClusterID,
+		Replicas: n.cfg.Replicas, Sealed: meta.Sealed}
+	r.refreshLog()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			r.giveUp("the node stops")
+			return
+		case snap := <-n.group.Updates():
+			r.see(snap)
+		case <-n.mail.signal:
+		case <-timer.C:
+		}
+		for _, f := range n.mail.take() {
+			f(r)
+		}
+		timer.Reset(r.turn())
+	}
+}
+
+// see takes a new picture of ZooKeeper.
+func (r *role) see(s group.Snapshot) {
+	if s.Connected != r.snap.Connected {
+		if s.Connected {
+			r.n.events.Add(adminapi.KindZKConnected, uint64(r.self.Sealed), "connected to ZooKeeper", "path", r.n.cfg.ZKPath)
+		} else {
+			r.n.events.Add(adminapi.KindZKLost, uint64(r.self.Sealed), "lost the connection to ZooKeeper")
+		}
+	}
+	if s.Self != "" && s.Self != r.snap.Self {
+		r.n.events.Add(adminapi.KindJoined, uint64(r.self.Sealed), "joined as "+s.Self, "eid", s.Self)
+	}
+	r.snap, r.view = s, viewOf(s)
+	if r.leadership != nil {
+		r.leadership.admit(r.view.Cluster.Members)
+	}
+}
+
+// turn does what is to be done until there is nothing more, and says after how
+// long to look again.
+func (r *role) turn() time.Duration {
+	for range 100 {
+		d := r.elector.Decide(time.Now(), r.view, r.self)
+		r.note(d)
+		r.publish()
+		if !r.do(d.Step) {
+			r.n.setRoleStatus(r.status(d))
+			if d.Wake > 0 {
+				return d.Wake + time.Millisecond
+			}
+			return time.Second
+		}
+	}
+	panic(fmt.Sprintf("node: role loop does not settle: %+v", r.last))
+}
+
+// note reports what changed since the last decision.
+func (r *role) note(d election.Decision) {
+	if d.Suspect != 0 && d.Suspect != r.last.Suspect {
+		r.n.events.Add(adminapi.KindSuspected, uint64(d.Suspect),
+			fmt.Sprintf("%s suspects the leader of epoch %d: %s", r.self.Node, d.Suspect, d.Reason))
+	}
+	if d.Kind == election.Refuse && r.last.Kind != election.Refuse {
+		r.n.events.Add(adminapi.KindRefused, uint64(r.view.Cluster.Epoch), d.Reason)
+	}
+	r.last = d
+}
+
+// do carries out one step. It says whether the node's own state changed, so
+// that the next decision may differ.
+func (r *role) do(s election.Step) bool {
+	switch s.Kind {
+	case election.Seal:
+		return r.seal(s.Epoch)
+	case election.Promote:
+		return r.promote(s.Epoch)
+	case election.Follow:
+		return r.follow(s)
+	case election.Unfollow:
+		r.unfollow()
+		return true
+	case election.StepDown:
+		r.stepDown(s.Reason)
+		return true
+	case election.Refuse:
+		changed := r.leadership != nil || r.follower != nil
+		r.giveUp(s.Reason)
+		return changed
+	case election.Form, election.Register, election.StartElection, election.Elect:
+		r.write(s)
+	}
+	return false
+}
+
+// seal ends every role, promises the epoch on disk and remembers the log's
+// durable end. From here on nothing of a lower epoch enters the log.
+func (r *role) seal(epoch record.Epoch) bool {
+	r.stepDown(fmt.Sprintf("epoch %d is being prepared", epoch))
+	r.unfollow()
+	log := r.n.store.Log()
+	end := log.Positions().Append
+	ctx, cancel := context.WithTimeout(r.ctx, sealTimeout)
+	defer cancel()
+	if err := log.WaitFlushed(ctx, end); err != nil {
+		r.n.fail(fmt.Errorf("flush the log before promising epoch %d: %w", epoch, err))
+		return false
+	}
+	if err := r.n.store.Seal(epoch); err != nil {
+		r.n.fail(fmt.Errorf("promise epoch %d: %w", epoch, err))
+		return false
+	}
+	r.self.Sealed, r.self.SealedHere, r.self.LinkDead, r.sealedEnd = epoch, epoch, 0, end
+	if r.self.Unfit != "" {
+		r.self.SealedHere = 0 // promised, but no candidate
+	}
+	r.refreshLog()
+	r.n.events.Add(adminapi.KindSealed, uint64(epoch),
+		fmt.Sprintf("promised epoch %d, log ends at (%d, %d)", epoch, r.self.LastEpoch, end),
+		"position", fmt.Sprint(end), "last_epoch", fmt.Sprint(r.self.LastEpoch))
+	return true
+}
+
+// sealTimeout bounds a flush. A disk that takes longer is given up: the others
+// elect without this node.
+const sealTimeout = 30 * time.Second
+
+// refreshLog copies what the elector needs to know about the log.
+func (r *role) refreshLog() {
+	r.self.LastEpoch = r.n.store.Log().Positions().Epoch
+	if e, ok := r.n.store.LastEpochStart(); ok {
+		r.self.History = maps.Clone(e.Members)
+	}
+}
+
+// giveUp leaves every role.
+func (r *role) giveUp(why string) {
+	r.stepDown(why)
+	r.unfollow()
+}

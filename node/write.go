@@ -1,0 +1,95 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"baton/node/adminapi"
+	"baton/repl/election"
+	"baton/zkclient/group"
+)
+
+// retryWrite is the pause after a write to ZooKeeper that failed for another
+// reason than that somebody was faster.
+const retryWrite = 200 * time.Millisecond
+
+// write begins a write to the cluster node, one at a time. The outcome comes
+// back through the mailbox.
+func (r *role) write(s election.Step) {
+	if r.writing || time.Now().Before(r.retryAt) {
+		return
+	}
+	r.writing = true
+	if s.Kind == election.Form && s.Cluster.ID == "" {
+		s.Cluster.ID = uuid.NewString()
+	}
+	if s.Kind == election.Elect && r.self.Leading == 0 {
+		r.n.events.Add(adminapi.KindQuorumSealed, uint64(s.Cluster.Epoch), fmt.Sprintf("a quorum has promised epoch %d", s.Cluster.Epoch))
+	}
+	version, n := r.view.Version, r.n
+	n.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(r.ctx, n.cfg.SessionTimeout)
+		defer cancel()
+		var err error
+		if s.Kind == election.Form {
+			err = n.group.CreateCluster(ctx, clusterData(s.Cluster))
+		} else {
+			err = n.group.WriteCluster(ctx, clusterData(s.Cluster), version)
+		}
+		n.mail.post(func(r *role) { r.wrote(s, version, err) })
+	})
+}
+
+// wrote takes the outcome of a write. After a success the view is what was
+// written until the watch brings the same, which saves a round trip.
+func (r *role) wrote(s election.Step, version int32, err error) {
+	r.writing = false
+	switch {
+	case errors.Is(err, group.ErrVersion) || errors.Is(err, group.ErrExists):
+		r.retryAt = time.Now().Add(retryWrite / 10) // somebody was faster: the watch tells what they wrote
+		return
+	case err != nil:
+		r.retryAt = time.Now().Add(retryWrite)
+		r.n.cfg.Logger.Warn("write to ZooKeeper failed", "step", s.Kind.String(), "err", err)
+		return
+	}
+	if s.Kind == election.Form {
+		r.view.Version = 0
+	} else {
+		r.view.Version = version + 1
+	}
+	r.view.Exists, r.view.Cluster = true, s.Cluster
+	r.writtenAt = time.Now()
+	r.announce(s)
+}
+
+func (r *role) announce(s election.Step) {
+	epoch, add := uint64(s.Cluster.Epoch), r.n.events.Add
+	switch s.Kind {
+	case election.Form:
+		add(adminapi.KindFormed, epoch, s.Reason, "cluster", s.Cluster.ID)
+	case election.Register:
+		add(adminapi.KindRegistered, epoch, s.Reason, "member", r.self.Node, "incarnation", r.self.Incarnation)
+	case election.StartElection:
+		add(adminapi.KindSealing, epoch, fmt.Sprintf("began the election of epoch %d: %s", epoch, s.Reason))
+	case election.Elect:
+		if m, ok := r.eidOf(s.Cluster.Leader); ok {
+			r.wonFor = m
+		}
+		add(adminapi.KindElected, epoch, s.Reason, "leader", s.Cluster.Leader, "rule", s.Reason)
+	}
+}
+
+func (r *role) eidOf(node string) (string, bool) {
+	eid := ""
+	for _, m := range r.snap.Members {
+		if m.Data.Node == node {
+			eid = m.Eid // the newest comes last
+		}
+	}
+	return eid, eid != ""
+}
