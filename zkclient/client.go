@@ -150,3 +150,7 @@ func (c *Client) watchSession(s *Session) {
 
 // hex prints a session id the way ZooKeeper's own tools do.
 func hex(id int64) string { return "0x" + strconv.FormatUint(uint64(id), 16) }
+
+// HasPassword tells whether sessions are authenticated, and nodes created are
+// accessible to their user only.
+func (c *Client) HasPassword() bool { return c.cfg.Password != "" }
