@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"strings"
 
 	"baton/repl/election"
@@ -15,6 +16,9 @@ const addressScheme = "tcp://"
 // viewOf translates what ZooKeeper shows for the elector.
 func viewOf(s group.Snapshot) election.View {
 	v := election.View{Connected: s.Connected, Exists: s.Cluster != nil, Version: s.ClusterVersion}
+	if s.Cluster == nil && errors.Is(s.Err, group.ErrMalformed) {
+		v.Connected = false // somebody wrote rubbish: hold still rather than form another cluster
+	}
 	if s.Cluster != nil {
 		v.Cluster = election.Cluster{ID: s.Cluster.ClusterID, Replicas: s.Cluster.Replicas, Members: map[string]string{},
 			Epoch: record.Epoch(s.Cluster.Epoch), Phase: election.Phase(s.Cluster.Phase), Leader: s.Cluster.Leader, Prefer: s.Cluster.Prefer}
@@ -30,9 +34,7 @@ func viewOf(s group.Snapshot) election.View {
 		e := election.Member{Node: d.Node, Incarnation: d.Incarnation, Sequence: m.Sequence,
 			LastEpoch: record.Epoch(d.Epoch), Position: d.Position, Sealed: record.Epoch(d.Sealed),
 			Suspect: record.Epoch(d.Suspect), Weight: d.Weight}
-		if d.Address != nil {
-			e.Address = strings.TrimPrefix(*d.Address, addressScheme)
-		}
+		e.Address = strings.TrimPrefix(d.Address, addressScheme)
 		v.Members = append(v.Members, e)
 	}
 	return v
@@ -40,10 +42,10 @@ func viewOf(s group.Snapshot) election.View {
 
 // clusterData is the way back, for a write.
 func clusterData(c election.Cluster) group.ClusterData {
-	d := group.ClusterData{ClusterID: c.ID, Replicas: c.Replicas, Members: map[string]group.ClusterMember{},
+	d := group.ClusterData{ClusterID: c.ID, Replicas: c.Replicas, Members: map[string]group.Registration{},
 		Epoch: uint64(c.Epoch), Phase: string(c.Phase), Leader: c.Leader, Prefer: c.Prefer}
 	for node, inc := range c.Members {
-		d.Members[node] = group.ClusterMember{Incarnation: inc}
+		d.Members[node] = group.Registration{Incarnation: inc}
 	}
 	return d
 }
@@ -55,23 +57,19 @@ func (r *role) publish() {
 		ID: cfg.Group, Position: -1, Weight: cfg.Weight,
 		Node: cfg.ID, Incarnation: r.self.Incarnation, Epoch: uint64(r.self.LastEpoch),
 		Sealed: uint64(r.self.Sealed), Suspect: uint64(r.last.Suspect),
-		State: r.roleName(), Clients: r.n.advertised(cfg.AdvertiseStomp, cfg.ListenStomp), Admin: r.n.adminAddress(),
+		State: r.roleName(), Clients: r.n.advertised(cfg.AdvertiseStomp, cfg.ListenStomp), Admin: r.n.adminAddress(), Elected: r.wonFor,
 	}
 	if r.self.SealedHere != 0 {
 		d.Position = int64(r.sealedEnd)
 	}
 	if r.leadership != nil {
-		a := addressScheme + r.n.replAddress()
-		d.Address = &a
-	}
-	if r.wonFor != "" {
-		d.Elected = &r.wonFor
+		d.Address = addressScheme + r.n.replAddress()
 	}
 	switch {
 	case !r.joined:
 		r.n.group.Join(d)
 		r.joined = true
-	case !d.Equal(r.published):
+	case d != r.published:
 		r.n.group.Publish(d)
 	}
 	r.published = d

@@ -26,6 +26,10 @@ type role struct {
 	leadership *leadership
 	follower   *repl.Follower
 
+	followGen  uint64    // counts links, so that the last words of an old one are known
+	unfitUntil time.Time // Self.Unfit is cleared then
+	writtenAt  time.Time // when view.Cluster was last written by this node
+
 	sealedEnd record.Position // durable log end published with the promise SealedHere
 	writing   bool            // a write to the cluster node is under way
 	retryAt   time.Time       // no further write before this, after one failed

@@ -10,7 +10,7 @@ import (
 
 	"baton/node/adminapi"
 	"baton/repl/election"
-	"baton/zkclient/group"
+	"baton/zkclient"
 )
 
 // retryWrite is the pause after a write to ZooKeeper that failed for another
@@ -49,7 +49,7 @@ func (r *role) write(s election.Step) {
 func (r *role) wrote(s election.Step, version int32, err error) {
 	r.writing = false
 	switch {
-	case errors.Is(err, group.ErrVersion) || errors.Is(err, group.ErrExists):
+	case errors.Is(err, zkclient.ErrVersion) || errors.Is(err, zkclient.ErrNodeExists):
 		r.retryAt = time.Now().Add(retryWrite / 10) // somebody was faster: the watch tells what they wrote
 		return
 	case err != nil:

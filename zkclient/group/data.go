@@ -117,8 +117,9 @@ type ClusterData struct {
 	Replicas  int                     `json:"replicas"`
 	Members   map[string]Registration `json:"members"` // by node id
 	Epoch     uint64                  `json:"epoch"`
-	Phase     string                  `json:"phase"`  // PhaseSealing, PhaseElected, or "" before the first election
-	Leader    string                  `json:"leader"` // node id, "" while sealing
+	Phase     string                  `json:"phase"`            // PhaseSealing, PhaseElected, or "" before the first election
+	Leader    string                  `json:"leader"`           // node id, "" while sealing
+	Prefer    string                  `json:"prefer,omitempty"` // node id that wins a tie in a planned transfer
 }
 
 // Clone returns a copy that shares nothing.

@@ -1,0 +1,271 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"sync"
+	"time"
+
+	"baton/node/adminapi"
+	"baton/node/broker"
+	"baton/node/stompserver"
+	"baton/repl"
+	"baton/repl/election"
+	"baton/store/record"
+	"baton/zkclient/group"
+)
+
+// errSteppedDown is what proposals get whose leadership ended: whether they
+// were committed is for the next leader to know.
+var errSteppedDown = errors.New("node: not the leader any more")
+
+// unfitFor is how long a node that could not serve stands back in elections.
+const unfitFor = 30 * time.Second
+
+// leadership is one epoch led by this node: the replicating leader, and once
+// its first record is committed, the broker and its connectors.
+type leadership struct {
+	n      *Node
+	epoch  record.Epoch
+	leader *repl.Leader
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		broker *broker.Broker
+		server *stompserver.Server
+	}
+}
+
+// promote begins to lead. Followers find it by the address that is published
+// next; clients when its first record is committed.
+func (r *role) promote(epoch record.Epoch) bool {
+	n := r.n
+	r.unfollow()
+	if !r.identify() {
+		return false
+	}
+	voters := maps.Clone(r.view.Cluster.Members)
+	ctx, cancel := context.WithCancel(r.ctx)
+	l := &leadership{n: n, epoch: epoch, ctx: ctx, cancel: cancel}
+	leader, err := repl.StartLeader(repl.LeaderConfig{
+		Identity: n.identity(), Epoch: epoch, Log: n.replLog(), Voters: voters, Replicas: n.cfg.Replicas, Policy: n.policy,
+		EpochStart:        record.EpochStart{ClusterID: r.self.ClusterID, Leader: n.cfg.ID, Replicas: n.cfg.Replicas, Members: voters},
+		HeartbeatInterval: n.cfg.ElectionTimeout / 10,
+		QuorumTimeout:     n.cfg.QuorumTimeout,
+		Listener:          l.listener(),
+		Logger:            n.cfg.Logger,
+	})
+	r.self.SealedHere = 0 // the promise is used up, however this ends
+	if err != nil {
+		cancel()
+		r.resign(fmt.Sprintf("%s cannot lead: %v", n.cfg.ID, err))
+		return true
+	}
+	l.leader = leader
+	r.leadership, r.self.Leading, r.self.Voters = l, epoch, voters
+	r.refreshLog()
+	n.server.SetLeader(leader)
+	n.setLeadership(l)
+	l.wg.Go(l.runCommit)
+	l.wg.Go(l.runServe)
+	return true
+}
+
+// resign notes why this node should not lead for a while.
+func (r *role) resign(why string) {
+	r.n.events.Add(adminapi.KindResigned, uint64(r.self.Sealed), why)
+	r.self.Unfit, r.unfitUntil = why, time.Now().Add(unfitFor)
+	r.stepDown(why)
+}
+
+// stepDown ends a leadership: clients are cut off without an ERROR, so that
+// they fail over, then followers, then what waits for a quorum.
+func (r *role) stepDown(why string) {
+	l := r.leadership
+	if l == nil {
+		return
+	}
+	r.leadership = nil
+	r.n.setLeadership(nil)
+	r.n.server.SetLeader(nil)
+	l.stop()
+	r.n.events.Add(adminapi.KindSteppedDown, uint64(l.epoch), fmt.Sprintf("no longer leads epoch %d: %s", l.epoch, why))
+	r.self.Leading, r.self.Voters, r.wonFor = 0, nil, ""
+	r.refreshLog()
+}
+
+func (l *leadership) stop() {
+	l.cancel()
+	l.mu.Lock()
+	b, s := l.mu.broker, l.mu.server
+	l.mu.Unlock()
+	if s != nil {
+		s.Close()
+	}
+	l.leader.Stop(errSteppedDown)
+	l.wg.Wait()
+	l.n.applier.setSink(nil)
+	if b != nil {
+		b.Close()
+	}
+}
+
+// runCommit passes the commit position on to the applier.
+func (l *leadership) runCommit() {
+	changed, stop := l.leader.SubscribeCommit()
+	defer stop()
+	for {
+		l.n.applier.commit(l.leader.Commit())
+		select {
+		case <-changed:
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+// runServe opens the connectors when the epoch's first record is committed
+// and everything committed is in the index.
+func (l *leadership) runServe() {
+	select {
+	case <-l.leader.Ready():
+	case <-l.ctx.Done():
+		return
+	}
+	l.n.applier.commit(l.leader.Commit())
+	if err := l.n.applier.wait(l.ctx, l.leader.Commit()); err != nil {
+		return // stepping down, or the node is failing and says why itself
+	}
+	if err := l.open(); err != nil && l.ctx.Err() == nil {
+		l.post(func(r *role) { r.resign(err.Error()) })
+	}
+}
+
+func (l *leadership) open() error {
+	n := l.n
+	b, err := broker.New(broker.Config{
+		Proposer: proposer{l.leader}, Index: brokerIndex{n.store.Index()}, Messages: n.store,
+		IDPrefix: fmt.Sprintf("%s-%d-", n.cfg.ID, l.epoch), Logger: n.cfg.Logger,
+		OnFailure: func(err error) { l.post(func(r *role) { r.resign(err.Error()) }) },
+	})
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", n.cfg.ListenStomp)
+	if err != nil {
+		b.Close()
+		return fmt.Errorf("cannot serve clients: %w", err)
+	}
+	epoch := uint64(l.epoch)
+	s, err := stompserver.New(stompserver.Config{
+		Listener: ln, Broker: b, MaxConnections: n.cfg.MaxConnections, Logger: n.cfg.Logger,
+		OnFirstReceipt: func() {
+			n.events.Add(adminapi.KindFirstReceipt, epoch, "the first producer heard success", "leader", n.cfg.ID)
+		},
+	})
+	if err != nil {
+		b.Close()
+		ln.Close()
+		return err
+	}
+	n.applier.setSink(b)
+	l.mu.Lock()
+	l.mu.broker, l.mu.server = b, s
+	l.mu.Unlock()
+	if l.ctx.Err() != nil { // stopped meanwhile: stop may have missed the server
+		s.Close()
+		return nil
+	}
+	n.events.Add(adminapi.KindServing, epoch, fmt.Sprintf("%s serves clients on %s in epoch %d", n.cfg.ID, n.cfg.ListenStomp, l.epoch), "leader", n.cfg.ID)
+	l.post(func(r *role) {}) // the status changed
+	return nil
+}
+
+// serving says whether the connectors are open.
+func (l *leadership) serving() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.server != nil
+}
+
+// post runs f in the role loop if this leadership is still the current one.
+func (l *leadership) post(f func(*role)) {
+	l.n.mail.post(func(r *role) {
+		if r.leadership == l {
+			f(r)
+		}
+	})
+}
+
+func (l *leadership) listener() repl.LeaderListener {
+	n, epoch := l.n, uint64(l.epoch)
+	return repl.LeaderListener{
+		FollowerAttached: func(node string) {
+			n.events.Add(adminapi.KindAttached, epoch, node+" attached", "follower", node)
+		},
+		FollowerLost: func(node string, err error) {
+			n.events.Add(adminapi.KindDetached, epoch, fmt.Sprintf("lost follower %s: %v", node, err), "follower", node)
+		},
+		FollowerInSync: func(node string) {
+			n.events.Add(adminapi.KindInSync, epoch, node+" is in sync", "follower", node)
+		},
+		CatchUp: func(node string, from, to record.Position) {
+			n.events.Add(adminapi.KindCatchUp, epoch, fmt.Sprintf("%s catches up: %d bytes to go", node, to-from), "follower", node,
+				"from", fmt.Sprint(from), "to", fmt.Sprint(to))
+		},
+		LearnerCaughtUp: func(node, incarnation string) {
+			l.post(func(r *role) { r.register(node, incarnation) })
+		},
+		Fenced: func(higher record.Epoch) {
+			n.events.Add(adminapi.KindFenced, uint64(higher), fmt.Sprintf("epoch %d is fenced by epoch %d", l.epoch, higher))
+			l.post(func(r *role) { r.stepDown(fmt.Sprintf("a follower promised epoch %d", higher)) })
+		},
+		QuorumLost: func(missing []string) {
+			n.events.Add(adminapi.KindNoQuorum, epoch, fmt.Sprintf("no quorum: %v missing; producers wait", missing))
+		},
+		QuorumBack: func() { n.events.Add(adminapi.KindQuorumBack, epoch, "the quorum is back") },
+		LogFailed:  func(err error) { n.fail(fmt.Errorf("write the log: %w", err)) },
+	}
+}
+
+// admit lets the replication leader serve members that registered since.
+func (l *leadership) admit(members map[string]string) {
+	l.leader.Admit(members)
+}
+
+// register makes a caught-up disk a voter: first in ZooKeeper, by a write that
+// fails if another epoch has begun, then in the leader's count, then in the
+// log, so that a wiped ZooKeeper can be told who the voters are.
+func (r *role) register(node, incarnation string) {
+	c := r.view.Cluster
+	if c.Epoch != r.self.Leading || c.Phase != election.PhaseElected || c.Leader != r.self.Node {
+		return // about to step down
+	}
+	l, n, version := r.leadership, r.n, r.view.Version
+	w := clusterData(c)
+	w.Members[node] = group.Registration{Incarnation: incarnation}
+	n.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(l.ctx, n.cfg.SessionTimeout)
+		defer cancel()
+		err := n.group.WriteCluster(ctx, w, version)
+		l.post(func(r *role) {
+			if err != nil { // the leader reports the learner again
+				n.cfg.Logger.Info("could not register a caught-up member yet", "member", node, "err", err)
+				return
+			}
+			r.self.Voters[node] = incarnation
+			l.leader.SetVoter(node, incarnation)
+			n.events.Add(adminapi.KindRegistered, uint64(l.epoch), node+" is caught up and counts as a voter", "member", node, "incarnation", incarnation)
+			start := record.EpochStart{ClusterID: r.self.ClusterID, Leader: n.cfg.ID, Replicas: n.cfg.Replicas, Members: maps.Clone(r.self.Voters)}
+			b := record.NewBatch(256)
+			b.Add(record.TypeEpochStart, start.AppendTo)
+			l.leader.Propose(b, func(error) {})
+		})
+	})
+}

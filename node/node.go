@@ -1,0 +1,278 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"baton/node/admin"
+	"baton/node/adminapi"
+	"baton/node/events"
+	"baton/node/metrics"
+	"baton/repl"
+	"baton/repl/quorum"
+	"baton/store"
+	"baton/store/record"
+	"baton/store/wal"
+	"baton/zkclient"
+	"baton/zkclient/group"
+)
+
+// Node is one running broker node. Start it, then Run it.
+type Node struct {
+	cfg     Config
+	policy  quorum.Policy
+	started time.Time
+	events  *events.Ring
+	mail    *mailbox
+
+	store   *store.Store
+	applier *applier
+	server  *repl.Server
+	admin   *admin.Server
+	zk      *zkclient.Client
+	group   *group.Group
+
+	adminAddr, replAddr string
+
+	wg     sync.WaitGroup // writes to ZooKeeper under way
+	failed chan error     // capacity 1: the first error that ends the node
+	stop   chan struct{}  // closed by Shutdown
+	once   sync.Once
+
+	mu struct { // a leaf: nothing is called while it is held
+		sync.Mutex
+		role       roleStatus
+		leadership *leadership
+		follower   *repl.Follower
+		process    adminapi.Process // refreshed at most once a second
+		processAt  time.Time
+		totals     totals
+	}
+}
+
+// eventsKept is how many events a node remembers for consoles that come late.
+const eventsKept = 4096
+
+// Start opens the store and the ports and begins to join the cluster. It fails
+// with one clear sentence on what an operator can mend: bad options, a
+// directory that is in use or corrupt, a taken port. A ZooKeeper that does not
+// answer is waited for.
+func Start(cfg Config) (*Node, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	policy, err := quorum.Parse(cfg.Sync)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, policy: policy, started: time.Now(), mail: newMailbox(),
+		events: events.New(cfg.ID, eventsKept, cfg.Logger), failed: make(chan error, 1), stop: make(chan struct{})}
+	n.mu.role = roleStatus{role: adminapi.RoleStarting}
+	if err := n.open(); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// open starts the parts in their order. What it opened is closed by close.
+func (n *Node) open() error {
+	cfg := n.cfg
+	if err := portFree("--listen-stomp", cfg.ListenStomp); err != nil {
+		return err
+	}
+	replLn, err := listen("--listen-repl", cfg.ListenRepl)
+	if err != nil {
+		return err
+	}
+	n.replAddr = replLn.Addr().String()
+	adminLn, err := listen("--listen-admin", cfg.ListenAdmin)
+	if err != nil {
+		replLn.Close()
+		return err
+	}
+	n.adminAddr = adminLn.Addr().String()
+	n.events.Add(adminapi.KindStarted, 0, "started", "version", cfg.Version)
+
+	n.store, err = store.Open(store.Config{Dir: cfg.DataDir, SegmentSize: cfg.SegmentSize, FlushInterval: n.flushInterval(), Logger: cfg.Logger})
+	if err != nil {
+		return errors.Join(err, replLn.Close(), adminLn.Close())
+	}
+	if err := n.store.SetIdentity("", cfg.ID); err != nil {
+		return errors.Join(err, replLn.Close(), adminLn.Close())
+	}
+	n.noteRecovery()
+	n.applier = newApplier(n.store)
+	n.server, err = repl.NewServer(repl.ServerConfig{Listener: replLn, Identity: n.identity,
+		Sealed: func() record.Epoch { return n.store.Meta().Sealed }, Logger: cfg.Logger})
+	if err != nil {
+		return errors.Join(err, replLn.Close(), adminLn.Close())
+	}
+	n.admin = admin.Start(admin.Config{Listener: adminLn, Node: n, Events: n.events, Metrics: metrics.Handler(n),
+		Token: cfg.AdminToken, Logger: cfg.Logger})
+	n.zk, err = zkclient.Connect(zkclient.Config{Servers: cfg.ZK, SessionTimeout: cfg.SessionTimeout, Password: cfg.ZKPassword, Logger: cfg.Logger})
+	if err != nil {
+		return err
+	}
+	n.group = group.New(group.Config{Client: n.zk, Path: cfg.ZKPath, GroupID: cfg.Group, Logger: cfg.Logger})
+	return nil
+}
+
+// Run takes part in the cluster until ctx ends, Shutdown is called or the
+// store fails, then stops everything. The error says why it failed; nil means
+// that it was asked to stop.
+func (n *Node) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var loops sync.WaitGroup
+	loops.Go(func() {
+		if err := n.applier.runApply(ctx); err != nil {
+			n.fail(fmt.Errorf("apply the log to the index: %w", err))
+		}
+	})
+	loops.Go(n.kickOnWrites(ctx))
+	loops.Go(func() { n.runRole(ctx) })
+	var err error
+	select {
+	case <-ctx.Done():
+	case <-n.stop:
+	case err = <-n.failed:
+		n.events.Add(adminapi.KindFailed, 0, err.Error())
+	}
+	if err == nil {
+		n.events.Add(adminapi.KindStopping, 0, "stopping")
+		n.handOver()
+	}
+	cancel()
+	loops.Wait()
+	n.wg.Wait()
+	n.close()
+	return err
+}
+
+// kickOnWrites wakes the applier when the log has grown: a follower may know
+// a commit position before it has the records below it.
+func (n *Node) kickOnWrites(ctx context.Context) func() {
+	changed, stop := n.store.Log().Subscribe()
+	return func() {
+		defer stop()
+		for {
+			select {
+			case <-changed:
+				n.applier.kick()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// Shutdown begins to stop the node and returns at once.
+func (n *Node) Shutdown() { n.once.Do(func() { close(n.stop) }) }
+
+// fail ends the node with its first error.
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default:
+	}
+}
+
+// close stops what open started, in the opposite order.
+func (n *Node) close() {
+	log := func(what string, err error) {
+		if err != nil {
+			n.cfg.Logger.Warn("close", "what", what, slog.Any("err", err))
+		}
+	}
+	if n.group != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if n.group.Snapshot().Connected {
+			log("membership", n.group.Leave(ctx))
+		}
+		log("group", n.group.Close())
+	}
+	if n.zk != nil {
+		log("zookeeper client", n.zk.Close())
+	}
+	if n.server != nil {
+		log("replication listener", n.server.Close())
+	}
+	if n.admin != nil {
+		log("admin listener", n.admin.Close())
+	}
+	if n.store != nil {
+		log("store", n.store.Close())
+	}
+}
+
+func (n *Node) noteRecovery() {
+	rec := n.store.Recovered()
+	p := n.store.Log().Positions()
+	n.events.Add(adminapi.KindRecovered, uint64(p.Epoch), fmt.Sprintf("recovered a log of %d bytes%s", p.Append-p.Start, rec.Describe()),
+		"append", fmt.Sprint(p.Append))
+}
+
+// flushInterval lets the log flush lazily when no policy waits for a disk.
+func (n *Node) flushInterval() time.Duration {
+	if n.policy&(quorum.LocalDisk|quorum.RemoteDisk|quorum.QuorumDisk) != 0 {
+		return 0
+	}
+	return 50 * time.Millisecond
+}
+
+func (n *Node) identity() repl.Identity {
+	m := n.store.Meta()
+	return repl.Identity{ClusterID: m.ClusterID, Node: n.cfg.ID, Incarnation: m.Incarnation, Token: []byte(n.cfg.Token)}
+}
+
+// replLog is the log as replication may use it: a truncation goes through the
+// applier, which keeps the index from pointing above the cut.
+func (n *Node) replLog() repl.Log { return truncatingLog{n.store.Log(), n.applier} }
+
+type truncatingLog struct {
+	*wal.Log
+	applier *applier
+}
+
+func (l truncatingLog) TruncateTo(to record.Position) error { return l.applier.truncate(to) }
+
+func (n *Node) setLeadership(l *leadership) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if l == nil && n.mu.leadership != nil {
+		n.mu.totals.add(n.mu.leadership)
+	}
+	n.mu.leadership = l
+}
+
+func (n *Node) setFollower(f *repl.Follower) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mu.follower = f
+}
+
+func listen(flag, addr string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s (%s): %w; choose another address or stop what uses it", addr, flag, err)
+	}
+	return ln, nil
+}
+
+// portFree finds out at start, not at the first failover, that a port that
+// is opened only while leading is taken.
+func portFree(flag, addr string) error {
+	ln, err := listen(flag, addr)
+	if err != nil {
+		return err
+	}
+	return ln.Close()
+}
