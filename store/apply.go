@@ -1,0 +1,211 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"baton/store/index"
+	"baton/store/record"
+)
+
+// openIndex opens the index, or makes it anew if it does not fit the log, and
+// brings it up to what the log knows to be committed.
+func (s *Store) openIndex() error {
+	ix, err := index.Open(s.cfg.FS, s.indexPath())
+	why := ""
+	switch {
+	case errors.Is(err, index.ErrCorrupt):
+		why = err.Error()
+	case err != nil:
+		return err
+	default:
+		why = s.misfit(ix)
+	}
+	s.setIndex(ix)
+	if why == "" {
+		s.recovered.Applied, _ = ix.Applied()
+		if s.recovered.Applied == 0 && s.recovered.Log.Commit > 0 {
+			s.recovered.IndexRebuilt = "there was no index"
+		}
+	} else {
+		s.recovered.IndexRebuilt = why
+		if err := s.discardIndex(); err != nil {
+			return err
+		}
+	}
+	if why := s.recovered.IndexRebuilt; why != "" {
+		s.cfg.Logger.Warn("rebuilding the index from the log", "why", why, "position", s.recovered.Log.Commit)
+	}
+	return s.Apply(s.recovered.Log.Commit, nil)
+}
+
+// misfit says why an index is not one of this log, "" if it is: the byte
+// before its applied position must be of the epoch that it remembers, which
+// makes the logs equal up to there.
+func (s *Store) misfit(ix *index.Index) string {
+	applied, _ := ix.Applied()
+	pos := s.log.Positions()
+	if applied > pos.Append {
+		return fmt.Sprintf("index is at position %d, log ends at %d", applied, pos.Append)
+	}
+	if applied == 0 {
+		return ""
+	}
+	var epoch record.Epoch
+	for _, b := range s.log.EpochBoundaries() {
+		if b.Start < applied {
+			epoch = b.Epoch
+		}
+	}
+	if has := ix.AppliedEpoch(); has != epoch {
+		return fmt.Sprintf("index is at position %d of epoch %d, there the log has epoch %d", applied, has, epoch)
+	}
+	return ""
+}
+
+func (s *Store) indexPath() string { return filepath.Join(s.cfg.Dir, indexDir) }
+
+// Index returns the index for reading. After a Truncate or a repair it is
+// another one, and the earlier one answers with errors: do not keep it.
+func (s *Store) Index() *index.Index {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.index
+}
+
+func (s *Store) setIndex(ix *index.Index) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.index = ix
+}
+
+// discardIndex replaces the index by an empty one. s.applying is held, or the
+// store is being opened.
+func (s *Store) discardIndex() error {
+	if ix := s.Index(); ix != nil {
+		ix.Close() // what it failed to write is wiped anyway
+	}
+	if err := index.Wipe(s.cfg.FS, s.indexPath()); err != nil {
+		return err
+	}
+	ix, err := index.Open(s.cfg.FS, s.indexPath())
+	if err != nil {
+		return err
+	}
+	s.setIndex(ix)
+	return nil
+}
+
+// Apply brings the index up to a position that is known to be committed: whole
+// batches with an end at or below to, from where the index is. What is there
+// already is not applied again, and what the log has not written yet is left
+// for the next time. sink may be nil. An error is final for this node, but for
+// a damaged index, which Apply makes anew.
+func (s *Store) Apply(to record.Position, sink index.Sink) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	ix := s.Index()
+	if ix == nil {
+		return ErrClosed
+	}
+	before, _ := ix.Applied()
+	err := s.apply(ix, to, sink)
+	if !errors.Is(err, index.ErrCorrupt) {
+		return err
+	}
+	// The sink has seen everything up to where the index was last.
+	if at, _ := ix.Applied(); at > before {
+		before = at
+	}
+	s.cfg.Logger.Warn("rebuilding the index from the log", "why", err, "position", before)
+	if err := s.discardIndex(); err != nil {
+		return err
+	}
+	if err := s.apply(s.Index(), before, nil); err != nil {
+		return err
+	}
+	return s.apply(s.Index(), to, sink)
+}
+
+func (s *Store) apply(ix *index.Index, to record.Position, sink index.Sink) error {
+	for {
+		at, _ := ix.Applied()
+		if at >= to {
+			return nil
+		}
+		raw, err := s.log.Read(at, applyChunk)
+		if err != nil {
+			return fmt.Errorf("apply log from position %d: %w", at, err)
+		}
+		if raw = upTo(raw, to); len(raw) == 0 {
+			return nil
+		}
+		if err := ix.Apply(raw, sink); err != nil {
+			return fmt.Errorf("apply log from position %d: %w", at, err)
+		}
+	}
+}
+
+// upTo cuts off the batches that end above to.
+func upTo(raw []byte, to record.Position) []byte {
+	n := 0
+	for h := range record.Batches(raw) {
+		if h.End() > to {
+			break
+		}
+		n += int(h.Length)
+	}
+	return raw[:n]
+}
+
+// Applied returns the position up to which the index reflects the log, and the
+// running hash of the log there (record.Chain).
+func (s *Store) Applied() (record.Position, uint64) {
+	ix := s.Index()
+	if ix == nil {
+		return 0, 0
+	}
+	return ix.Applied()
+}
+
+// LastEpochStart returns the newest applied epoch-start record and its epoch;
+// false if there is none.
+func (s *Store) LastEpochStart() (record.EpochStart, record.Epoch, bool) {
+	ix := s.Index()
+	if ix == nil {
+		return record.EpochStart{}, 0, false
+	}
+	return ix.LastEpochStart()
+}
+
+// Enqueued reads the message whose record is at a position.
+func (s *Store) Enqueued(at record.Position) (record.Enqueue, error) {
+	r, err := s.log.ReadRecord(at)
+	if err != nil {
+		return record.Enqueue{}, err
+	}
+	if r.Type != record.TypeEnqueue {
+		return record.Enqueue{}, fmt.Errorf("read message at position %d: the record is of type %s", at, r.Type)
+	}
+	return record.ParseEnqueue(r.Body)
+}
+
+// Truncate cuts the log as wal.Log.TruncateTo does. If the index reflects
+// something of what is cut it starts again from nothing, and the next Apply
+// replays the log.
+func (s *Store) Truncate(to record.Position) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	ix := s.Index()
+	if ix == nil {
+		return ErrClosed
+	}
+	if applied, _ := ix.Applied(); applied > to {
+		s.cfg.Logger.Warn("truncating below what the index reflects: it starts again", "position", to, "applied", applied)
+		if err := s.discardIndex(); err != nil {
+			return err
+		}
+	}
+	return s.log.TruncateTo(to)
+}

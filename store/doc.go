@@ -1,0 +1,14 @@
+// Package store is one node's data directory: the log (store/wal), the index
+// derived from it (store/index), and META, the few facts that are neither. It
+// keeps them consistent with each other, over crashes as well.
+//
+//	DIR/lock        locked while a process has the store open
+//	DIR/META        cluster id, node id, incarnation, sealed epoch; see Meta
+//	DIR/log/        segments, see package wal
+//	DIR/index/      see package index; may be deleted while the node is down
+//	DIR/diverged/   tails that were cut off, for people to look at
+//
+// META is one JSON object: "version" (1), "crc32c" of the bytes of "meta", and
+// "meta". It is replaced as a whole: written aside, synced, renamed, directory
+// synced.
+package store

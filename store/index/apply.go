@@ -1,0 +1,274 @@
+package index
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/syndtr/goleveldb/leveldb"
+
+	"baton/store/record"
+)
+
+// Sink learns what Apply did, in the order of the log, after the index holds
+// it. The calls come from Apply's goroutine.
+type Sink interface {
+	// Enqueued: a message entered a queue. at and size are those of its
+	// record. e and what it holds alias the batch that was applied.
+	Enqueued(queue string, seq record.Sequence, at record.Position, size int, e *record.Enqueue)
+	// Acked: messages that were in a queue left it.
+	Acked(queue string, seqs []record.Sequence)
+}
+
+// headSlack is how many acked sequences may lie above a queue's head before it
+// is looked up anew.
+const headSlack = 1024
+
+// Apply applies whole, verified batches that continue what is applied; those
+// that are applied already are skipped. Either all of raw is applied or none.
+// sink may be nil. Errors: ErrGap, ErrRecord, ErrCorrupt, and those of the
+// disk.
+func (ix *Index) Apply(raw []byte, sink Sink) error {
+	c := &change{ix: ix, queues: map[string]*QueueInfo{}, sizes: map[message]int{}, sink: sink}
+	ix.mu.RLock()
+	c.state, c.start = ix.mu.state, ix.mu.start
+	ix.mu.RUnlock()
+	for h, b := range record.Batches(raw) {
+		if h.End() <= c.applied {
+			continue
+		}
+		if h.Position != c.applied {
+			return fmt.Errorf("%w: batch of position %d, applied up to %d", ErrGap, h.Position, c.applied)
+		}
+		if err := c.batch(h, b); err != nil {
+			return err
+		}
+	}
+	if len(c.points) == 0 {
+		return nil
+	}
+	if err := c.write(); err != nil {
+		return err
+	}
+	c.publish()
+	for _, tell := range c.events {
+		tell(sink)
+	}
+	return c.refreshHeads()
+}
+
+// change is the effect of one Apply, kept apart until it is written.
+type change struct {
+	ix *Index
+	state
+	start  *epochStart
+	queues map[string]*QueueInfo // those that change
+	sizes  map[message]int       // entries put, and with size 0 those deleted
+	kv     leveldb.Batch
+	points []Point
+	sink   Sink
+	events []func(Sink)
+}
+
+func (c *change) batch(h record.Header, b []byte) error {
+	for r := range record.Records(b) {
+		var err error
+		switch r.Type {
+		case record.TypeEnqueue:
+			err = c.enqueue(r)
+		case record.TypeAck:
+			err = c.ack(r)
+		case record.TypeEpochStart:
+			err = c.epochStart(h.Epoch, r)
+		default:
+			err = errors.New("unknown type")
+		}
+		if err != nil && !errors.Is(err, ErrCorrupt) {
+			return fmt.Errorf("%w: %s at position %d: %w", ErrRecord, r.Type, r.Position, err)
+		}
+		if err != nil {
+			return fmt.Errorf("apply %s at position %d: %w", r.Type, r.Position, err)
+		}
+	}
+	c.applied, c.epoch, c.chain = h.End(), h.Epoch, record.Chain(c.chain, b)
+	c.points = append(c.points, Point{c.applied, c.chain})
+	return nil
+}
+
+// queue returns the copy of a queue that may be changed, or nil.
+func (c *change) queue(name string) *QueueInfo {
+	if q := c.queues[name]; q != nil {
+		return q
+	}
+	c.ix.mu.RLock()
+	defer c.ix.mu.RUnlock()
+	q := c.ix.mu.queues[name]
+	if q == nil {
+		return nil
+	}
+	changed := *q
+	c.queues[name] = &changed
+	return &changed
+}
+
+func (c *change) enqueue(r record.Record) error {
+	e, err := record.ParseEnqueue(r.Body)
+	if err != nil {
+		return err
+	}
+	q := c.queue(e.Queue)
+	if q == nil {
+		c.state.queues++
+		q = &QueueInfo{Name: e.Queue, ID: c.state.queues, Next: 1, Head: 1}
+		c.queues[q.Name] = q
+	}
+	entry := Entry{
+		Seq: q.Next, Position: r.Position, Size: record.RecordHeaderSize + len(r.Body), Timestamp: e.Message.Timestamp,
+	}
+	c.kv.Put(entryKey(q.ID, entry.Seq), entry.encode())
+	c.sizes[message{q.ID, entry.Seq}] = entry.Size
+	q.Next++
+	q.Depth++
+	q.Enqueued++
+	q.Bytes += uint64(entry.Size)
+	if c.sink != nil {
+		c.events = append(c.events, func(s Sink) { s.Enqueued(e.Queue, entry.Seq, entry.Position, entry.Size, &e) })
+	}
+	return nil
+}
+
+func (c *change) ack(r record.Record) error {
+	a, err := record.ParseAck(r.Body)
+	if err != nil {
+		return err
+	}
+	q := c.queue(a.Queue)
+	removed := a.Sequences[:0]
+	for _, seq := range a.Sequences {
+		size := 0
+		if q != nil && seq >= q.Head && seq < q.Next {
+			if size, err = c.size(message{q.ID, seq}); err != nil {
+				return err
+			}
+		}
+		if size == 0 {
+			c.ignored++
+			continue
+		}
+		c.kv.Delete(entryKey(q.ID, seq))
+		c.sizes[message{q.ID, seq}] = 0
+		q.Depth--
+		q.Acked++
+		q.Bytes -= uint64(size)
+		if q.Depth == 0 {
+			q.Head = q.Next
+		} else if seq == q.Head {
+			q.Head++
+		}
+		removed = append(removed, seq)
+	}
+	if c.sink != nil && len(removed) > 0 {
+		c.events = append(c.events, func(s Sink) { s.Acked(a.Queue, removed) })
+	}
+	return nil
+}
+
+// size returns the size of an entry, 0 if it is not there.
+func (c *change) size(m message) (int, error) {
+	if size, ok := c.sizes[m]; ok {
+		return size, nil
+	}
+	if size, ok := c.ix.sizes.get(m); ok {
+		return size, nil
+	}
+	key := entryKey(m.queue, m.seq)
+	value, err := c.ix.db.Get(key, nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, classify(err)
+	}
+	e, err := decodeEntry(key, value)
+	return e.Size, err
+}
+
+func (c *change) epochStart(epoch record.Epoch, r record.Record) error {
+	e, err := record.ParseEpochStart(r.Body)
+	if err != nil {
+		return err
+	}
+	c.start = &epochStart{e, epoch}
+	c.kv.Put(epochStartKey, append(binary.AppendUvarint(nil, uint64(epoch)), r.Body...))
+	return nil
+}
+
+func decodeEpochStart(value []byte) (*epochStart, error) {
+	d := fields{b: value}
+	epoch := record.Epoch(d.next())
+	if d.err != nil {
+		return nil, fmt.Errorf("%w: epoch start: %w", ErrCorrupt, d.err)
+	}
+	e, err := record.ParseEpochStart(d.b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return &epochStart{e, epoch}, nil
+}
+
+// write puts the whole change into the key-value store, atomically.
+func (c *change) write() error {
+	for name, q := range c.queues {
+		c.kv.Put(queueKey(name), q.encode())
+	}
+	c.kv.Put(stateKey, c.state.encode())
+	if err := c.ix.db.Write(&c.kv, nil); err != nil {
+		return fmt.Errorf("write index: %w", classify(err))
+	}
+	return nil
+}
+
+// publish makes the change visible to readers.
+func (c *change) publish() {
+	for m, size := range c.sizes {
+		if size == 0 {
+			c.ix.sizes.forget(m)
+		} else {
+			c.ix.sizes.put(m, size)
+		}
+	}
+	c.ix.mu.Lock()
+	defer c.ix.mu.Unlock()
+	c.ix.mu.state, c.ix.mu.start = c.state, c.start
+	for name, q := range c.queues {
+		c.ix.mu.queues[name] = q
+	}
+	for _, p := range c.points {
+		c.ix.mu.points.add(p.Position, p.Chain)
+	}
+}
+
+// refreshHeads looks for the oldest message of queues whose head fell behind
+// because acks came out of order. The new head is written with the queue's
+// next change; until then a restart only looks from further back.
+func (c *change) refreshHeads() error {
+	for _, q := range c.queues {
+		if uint64(q.Next-q.Head) <= q.Depth+headSlack {
+			continue
+		}
+		entries, err := c.ix.Scan(q.Name, q.Head, 1)
+		if err != nil {
+			return err
+		}
+		// With a message in front of many holes there is nothing to gain.
+		if len(entries) == 0 || entries[0].Seq == q.Head {
+			continue
+		}
+		changed := *q
+		changed.Head = entries[0].Seq
+		c.ix.mu.Lock()
+		c.ix.mu.queues[q.Name] = &changed
+		c.ix.mu.Unlock()
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package index
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"baton/store/record"
+)
+
+const stateFormat = 1
+
+var (
+	stateKey      = []byte("mstate")
+	epochStartKey = []byte("mepoch")
+)
+
+func entryKey(queue uint64, seq record.Sequence) []byte {
+	b := make([]byte, 0, 17)
+	b = append(b, 'e')
+	b = binary.BigEndian.AppendUint64(b, queue)
+	return binary.BigEndian.AppendUint64(b, uint64(seq))
+}
+
+func queueKey(name string) []byte { return append([]byte{'q'}, name...) }
+
+func (e Entry) encode() []byte {
+	b := make([]byte, 0, 16)
+	b = binary.AppendUvarint(b, uint64(e.Position))
+	b = binary.AppendUvarint(b, uint64(e.Size))
+	return binary.AppendVarint(b, e.Timestamp)
+}
+
+func decodeEntry(key, value []byte) (Entry, error) {
+	d := fields{b: value}
+	e := Entry{Position: record.Position(d.next()), Size: int(d.next()), Timestamp: d.nextSigned()}
+	if len(key) != 17 {
+		return e, fmt.Errorf("%w: entry key of %d bytes", ErrCorrupt, len(key))
+	}
+	e.Seq = record.Sequence(binary.BigEndian.Uint64(key[9:]))
+	return e, d.close("entry")
+}
+
+func (q *QueueInfo) encode() []byte {
+	b := make([]byte, 0, 32)
+	for _, v := range []uint64{q.ID, uint64(q.Next), uint64(q.Head), q.Depth, q.Bytes, q.Enqueued, q.Acked} {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
+
+func decodeQueue(name string, value []byte) (*QueueInfo, error) {
+	d := fields{b: value}
+	q := &QueueInfo{
+		Name: name, ID: d.next(), Next: record.Sequence(d.next()), Head: record.Sequence(d.next()),
+		Depth: d.next(), Bytes: d.next(), Enqueued: d.next(), Acked: d.next(),
+	}
+	return q, d.close("queue")
+}
+
+func (s state) encode() []byte {
+	b := make([]byte, 0, 48)
+	for _, v := range []uint64{stateFormat, uint64(s.applied), uint64(s.epoch), s.chain, s.queues, s.ignored} {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
+
+// decodeState: an unknown format is as good as damage, since the index can be
+// made again from the log.
+func decodeState(value []byte) (state, error) {
+	d := fields{b: value}
+	if f := d.next(); d.err == nil && f != stateFormat {
+		return state{}, fmt.Errorf("%w: format %d, this program knows %d", ErrCorrupt, f, stateFormat)
+	}
+	s := state{applied: record.Position(d.next()), epoch: record.Epoch(d.next()), chain: d.next(), queues: d.next(), ignored: d.next()}
+	return s, d.close("state")
+}
+
+// fields reads uvarints; after the first error it returns zeros.
+type fields struct {
+	b   []byte
+	err error
+}
+
+var errField = errors.New("bad number")
+
+func (d *fields) next() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.b, d.err = nil, errField
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *fields) nextSigned() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.b, d.err = nil, errField
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *fields) close(what string) error {
+	if d.err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrCorrupt, what, d.err)
+	}
+	if len(d.b) > 0 {
+		return fmt.Errorf("%w: %s has %d bytes left over", ErrCorrupt, what, len(d.b))
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package index
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/syndtr/goleveldb/leveldb/util"
+
+	"baton/store/record"
+)
+
+// Scan returns the messages of a queue with sequences from on, ascending, at
+// most limit. ErrNoQueue if the queue does not exist.
+func (ix *Index) Scan(queue string, from record.Sequence, limit int) ([]Entry, error) {
+	q, ok := ix.Queue(queue)
+	if !ok {
+		return nil, fmt.Errorf("%w: %q", ErrNoQueue, queue)
+	}
+	from = max(from, q.Head)
+	it := ix.db.NewIterator(&util.Range{Start: entryKey(q.ID, from), Limit: entryKey(q.ID+1, 0)}, nil)
+	defer it.Release()
+	var out []Entry
+	for len(out) < limit && it.Next() {
+		e, err := decodeEntry(it.Key(), it.Value())
+		if err != nil {
+			return nil, fmt.Errorf("scan queue %q: %w", queue, err)
+		}
+		out = append(out, e)
+	}
+	if err := it.Error(); err != nil {
+		return nil, fmt.Errorf("scan queue %q: %w", queue, classify(err))
+	}
+	return out, nil
+}
+
+// Dump writes out all that the index says, the same text for the same log
+// whatever way it was applied. For tests and checkers.
+func (ix *Index) Dump() (string, error) {
+	var b strings.Builder
+	ix.mu.RLock()
+	s := ix.mu.state
+	ix.mu.RUnlock()
+	fmt.Fprintf(&b, "applied %d epoch %d chain %016x queues %d ignored %d\n", s.applied, s.epoch, s.chain, s.queues, s.ignored)
+	if e, epoch, ok := ix.LastEpochStart(); ok {
+		fmt.Fprintf(&b, "epoch-start %d %x\n", epoch, e.AppendTo(nil))
+	}
+	for _, q := range ix.Queues() {
+		fmt.Fprintf(&b, "queue %q id %d next %d depth %d bytes %d enqueued %d acked %d\n",
+			q.Name, q.ID, q.Next, q.Depth, q.Bytes, q.Enqueued, q.Acked)
+		from, n, bytes := record.Sequence(0), uint64(0), uint64(0)
+		for {
+			entries, err := ix.Scan(q.Name, from, 1000)
+			if err != nil {
+				return "", err
+			}
+			if len(entries) == 0 {
+				break
+			}
+			for _, e := range entries {
+				fmt.Fprintf(&b, "  %d at %d size %d time %d\n", e.Seq, e.Position, e.Size, e.Timestamp)
+				n, bytes, from = n+1, bytes+uint64(e.Size), e.Seq+1
+			}
+		}
+		if n != q.Depth || bytes != q.Bytes {
+			return "", fmt.Errorf("%w: queue %q holds %d messages, %d bytes, and says %d, %d", ErrCorrupt, q.Name, n, bytes, q.Depth, q.Bytes)
+		}
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,299 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"baton/store/index"
+	"baton/store/record"
+	"baton/store/vfs"
+	"baton/store/wal"
+)
+
+const (
+	lockFile   = "lock"
+	logDir     = "log"
+	indexDir   = "index"
+	applyChunk = 1 << 20
+)
+
+// Errors. Test with errors.Is.
+var (
+	// ErrLocked means that another process has the directory open.
+	ErrLocked = errors.New("store: data directory is in use")
+	// ErrNoMeta means that the directory has a log, but not what it promised.
+	ErrNoMeta = errors.New("store: data directory has a log but no META")
+	// ErrMeta means that META is damaged.
+	ErrMeta = errors.New("store: META is damaged")
+	// ErrVersion means that a newer program wrote META.
+	ErrVersion = errors.New("store: unknown META version")
+	// ErrForeign means that the directory belongs to another cluster or node.
+	ErrForeign = errors.New("store: data directory belongs to another")
+	// ErrSealed means that a higher epoch was promised.
+	ErrSealed = errors.New("store: a higher epoch is sealed")
+	// ErrClosed means that Close was called.
+	ErrClosed = errors.New("store: closed")
+)
+
+// Config says where the store is. Dir is required.
+type Config struct {
+	Dir           string
+	FS            vfs.FS        // nil: the operating system's
+	SegmentSize   int64         // see wal.Config
+	FlushInterval time.Duration // see wal.Config
+	Logger        *slog.Logger  // nil: silent
+	Now           func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	if c.FS == nil {
+		c.FS = vfs.OS{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports the first setting that cannot work.
+func (c Config) Validate() error {
+	if c.Dir == "" {
+		return errors.New("store: no data directory given")
+	}
+	return c.wal().Validate()
+}
+
+func (c Config) wal() wal.Config {
+	return wal.Config{
+		Dir: c.Dir, FS: c.FS, SegmentSize: c.SegmentSize, FlushInterval: c.FlushInterval, Logger: c.Logger, Now: c.Now,
+	}
+}
+
+// Recovered tells what Open found.
+type Recovered struct {
+	Log wal.Recovery
+	// LogLost means that the directory had a log and it is gone: the store is
+	// empty and has a new incarnation.
+	LogLost bool
+	// IndexRebuilt is why the index was made anew from the log, "" if it was
+	// not.
+	IndexRebuilt string
+	// Applied is the position that the index had reached before Open brought
+	// it up to Log.Commit.
+	Applied record.Position
+	Took    time.Duration
+}
+
+// Store is an open data directory. Its methods may be called from several
+// goroutines.
+type Store struct {
+	cfg       Config
+	lock      io.Closer
+	log       *wal.Log
+	recovered Recovered
+
+	meta struct {
+		sync.Mutex // also held while META is written: one writer at a time
+		Meta
+		err error // META may be the old or the new one; nothing is written after it
+	}
+
+	applying sync.Mutex // held by Apply, Truncate and Close, which take turns
+
+	mu struct {
+		sync.Mutex
+		index  *index.Index
+		closed bool
+	}
+}
+
+// Open opens or creates the data directory: lock, META, log, index, in this
+// order. When it returns the index reflects the log up to the highest commit
+// position that the log itself tells of. The caller closes the Store.
+func Open(cfg Config) (*Store, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	s := &Store{cfg: cfg.withDefaults()}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", cfg.Dir, err), s.release())
+	}
+	s.recovered.Took = time.Since(began)
+	return s, nil
+}
+
+func (s *Store) open() error {
+	if err := vfs.MkdirAll(s.cfg.FS, s.cfg.Dir); err != nil {
+		return err
+	}
+	lock, err := s.cfg.FS.Lock(filepath.Join(s.cfg.Dir, lockFile))
+	if errors.Is(err, vfs.ErrLocked) {
+		return fmt.Errorf("%w: stop the other process or choose another directory: %w", ErrLocked, err)
+	}
+	if err != nil {
+		return err
+	}
+	s.lock = lock
+	if err := s.openMeta(); err != nil {
+		return err
+	}
+	if s.log, s.recovered.Log, err = wal.Open(s.cfg.wal()); err != nil {
+		return err
+	}
+	if !s.meta.HasLog {
+		if err := s.updateMeta(func(m *Meta) { m.HasLog = true }); err != nil {
+			return err
+		}
+	}
+	return s.openIndex()
+}
+
+// openMeta loads META or makes it, and finds out whether it and the log belong
+// together.
+func (s *Store) openMeta() error {
+	hasLog, err := s.hasSegments()
+	if err != nil {
+		return err
+	}
+	m, found, err := loadMeta(s.cfg.FS, s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if !found && hasLog {
+		return fmt.Errorf("%w: restore %s from a copy, or empty the directory so that the node joins as a new one",
+			ErrNoMeta, filepath.Join(s.cfg.Dir, metaFile))
+	}
+	s.meta.Meta = m
+	if found && m.HasLog && !hasLog {
+		s.recovered.LogLost = true
+		s.cfg.Logger.Warn("the log is gone: starting empty, as a new incarnation", "dir", s.cfg.Dir)
+	}
+	if !found || s.recovered.LogLost {
+		return s.updateMeta(func(m *Meta) { m.Incarnation, m.HasLog = newIncarnation(), false })
+	}
+	// The name may not be durable yet if the process was killed while saving.
+	return s.cfg.FS.SyncDir(s.cfg.Dir)
+}
+
+func (s *Store) hasSegments() (bool, error) {
+	infos, err := s.cfg.FS.List(filepath.Join(s.cfg.Dir, logDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	for _, info := range infos {
+		if !vfs.IsTemp(info.Name) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Meta returns what META holds.
+func (s *Store) Meta() Meta {
+	s.meta.Lock()
+	defer s.meta.Unlock()
+	return s.meta.Meta
+}
+
+// updateMeta changes META durably. After an error nobody knows what the disk
+// holds, so every later change fails with it.
+func (s *Store) updateMeta(change func(*Meta)) error {
+	s.meta.Lock()
+	defer s.meta.Unlock()
+	return s.saveMeta(change)
+}
+
+func (s *Store) saveMeta(change func(*Meta)) error {
+	if s.meta.err != nil {
+		return s.meta.err
+	}
+	m := s.meta.Meta
+	if change(&m); m == s.meta.Meta {
+		return nil
+	}
+	if err := saveMeta(s.cfg.FS, s.cfg.Dir, m); err != nil {
+		s.meta.err = err
+		return err
+	}
+	s.meta.Meta = m
+	return nil
+}
+
+// SetIdentity sets cluster id and node id durably where they are not set yet.
+// "" leaves one as it is. A different value that is set already is ErrForeign.
+func (s *Store) SetIdentity(clusterID, node string) error {
+	s.meta.Lock()
+	defer s.meta.Unlock()
+	if has := s.meta.ClusterID; has != "" && clusterID != "" && has != clusterID {
+		return fmt.Errorf("%w cluster: %s holds data of cluster %s, not of %s; give this node a directory of its own",
+			ErrForeign, s.cfg.Dir, has, clusterID)
+	}
+	if has := s.meta.Node; has != "" && node != "" && has != node {
+		return fmt.Errorf("%w node: %s holds data of node %s, not of %s; give this node a directory of its own",
+			ErrForeign, s.cfg.Dir, has, node)
+	}
+	return s.saveMeta(func(m *Meta) {
+		if clusterID != "" {
+			m.ClusterID = clusterID
+		}
+		if node != "" {
+			m.Node = node
+		}
+	})
+}
+
+// Seal promises an epoch: it is durable when Seal returns. ErrSealed if a
+// higher one was promised.
+func (s *Store) Seal(e record.Epoch) error {
+	s.meta.Lock()
+	defer s.meta.Unlock()
+	if e < s.meta.Sealed {
+		return fmt.Errorf("%w: %d, asked to seal %d", ErrSealed, s.meta.Sealed, e)
+	}
+	return s.saveMeta(func(m *Meta) { m.Sealed = e })
+}
+
+// Log returns the log. The Store closes it. Truncate the Store, not the Log.
+func (s *Store) Log() *wal.Log { return s.log }
+
+// Recovered tells what Open found and did.
+func (s *Store) Recovered() Recovered { return s.recovered }
+
+// DiskBytes is the size of everything in the directory.
+func (s *Store) DiskBytes() (int64, error) { return vfs.DiskBytes(s.cfg.FS, s.cfg.Dir) }
+
+// Close flushes the log, closes everything and releases the directory. It
+// waits for an Apply in progress.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	closed := s.mu.closed
+	s.mu.closed = true
+	s.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	return s.release()
+}
+
+func (s *Store) release() error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	var errs []error
+	if ix := s.Index(); ix != nil {
+		errs = append(errs, ix.Close())
+	}
+	if s.log != nil {
+		errs = append(errs, s.log.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
