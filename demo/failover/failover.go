@@ -26,6 +26,15 @@ type Run struct {
 	Elected      time.Time // the new leader is written to ZooKeeper
 	Promoted     time.Time // its first record is committed and its connectors are open
 	FirstReceipt time.Time // the first producer hears success again
+
+	early []time.Time // receipts that came before the word of the promotion, at most earlyMax
+	alarm bool        // begun by a follower's suspicion alone
+}
+
+// FalseAlarm says that a follower suspected the leader and nothing came of it:
+// it was the follower's own link.
+func (r Run) FalseAlarm() bool {
+	return r.alarm && r.Sealed.IsZero() && r.Elected.IsZero() && r.Promoted.IsZero()
 }
 
 // Phase is one step of a failover with its time since the fault.
@@ -36,6 +45,10 @@ type Phase struct {
 
 // Done says that the failover is over: producers hear success again.
 func (r Run) Done() bool { return !r.FirstReceipt.IsZero() }
+
+// over says that a new leader serves; what happens next is another run, even
+// if no producer was there to hear success.
+func (r *Run) over() bool { return r.Done() || !r.Promoted.IsZero() }
 
 // Phases lists the five phases in their order.
 func (r Run) Phases() []Phase {
@@ -72,13 +85,24 @@ func (t *Tracker) Leader() (node string, epoch uint64) {
 	return t.leader, t.epoch
 }
 
+// earlyMax bounds what a run remembers while it waits for the promotion.
+const earlyMax = 4096
+
+// alarmMax is how long a suspicion alone counts as the beginning of what
+// follows it.
+const alarmMax = 10 * time.Second
+
 // Fault notes that somebody did something to a node. It opens a run if that
 // node leads; a run still under way stays the one that counts, with the new
-// cause added to it.
+// cause added to it. Call it before the fault is done, with the time of then.
 func (t *Tracker) Fault(at time.Time, cause, node string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r := t.current(); r != nil && !r.Done() {
+	if r := t.current(); r != nil && r.FalseAlarm() && node == t.leader {
+		r.Fault, r.Detected, r.Cause, r.alarm = at, time.Time{}, cause, false
+		return
+	}
+	if r := t.current(); r != nil && !r.over() && !r.FalseAlarm() {
 		r.Cause = fmt.Sprintf("%s, %s", r.Cause, cause)
 		return
 	}
@@ -100,14 +124,22 @@ func (t *Tracker) Observe(e adminapi.Event) {
 }
 
 // Receipt notes a receipt that a producer got over a connection opened at
-// connected. Only one opened after the fault can come from the new leader.
+// connected. Only one opened after the fault can come from the new leader, and
+// only after the promotion: before a planned transfer is done the old leader
+// still answers. The word of the promotion may be slower than the receipt.
 func (t *Tracker) Receipt(connected, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r := t.current(); r != nil && connected.After(r.Fault) {
-		if r.FirstReceipt.IsZero() || at.Before(r.FirstReceipt) {
-			r.FirstReceipt = at
+	r := t.current()
+	switch {
+	case r == nil || r.FalseAlarm() || !connected.After(r.Fault):
+	case r.Promoted.IsZero():
+		if len(r.early) >= earlyMax {
+			r.early = r.early[1:]
 		}
+		r.early = append(r.early, at)
+	default:
+		r.receipt(at)
 	}
 }
 
@@ -115,7 +147,11 @@ func (t *Tracker) Receipt(connected, at time.Time) {
 func (t *Tracker) Runs() []Run {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append([]Run(nil), t.runs...)
+	runs := append([]Run(nil), t.runs...)
+	for i := range runs {
+		runs[i].early = nil
+	}
+	return runs
 }
 
 func (t *Tracker) current() *Run {
@@ -132,12 +168,21 @@ func (t *Tracker) begin(at time.Time, cause string) *Run {
 }
 
 func (t *Tracker) suspected(e adminapi.Event) {
-	if t.epoch == 0 || e.Epoch < t.epoch {
-		return // the first election, or a late word about an older leader
+	if t.epoch == 0 {
+		return // the first election
 	}
 	r := t.current()
-	if r == nil || r.Done() && e.At.After(r.FirstReceipt) {
-		r = t.begin(e.At, "suspected")
+	if e.Epoch < t.epoch { // a late word about an older leader
+		if r == nil || e.Epoch != r.EpochBefore || e.Epoch == 0 {
+			return
+		}
+	} else if r == nil || r.over() || r.FalseAlarm() && e.At.Sub(r.Fault) > alarmMax {
+		if r != nil && r.FalseAlarm() && !r.over() {
+			r.Fault, r.Detected = e.At, time.Time{}
+		} else {
+			r = t.begin(e.At, "suspected")
+			r.alarm = true
+		}
 	}
 	if r.Detected.IsZero() || e.At.Before(r.Detected) && !e.At.Before(r.Fault) {
 		r.Detected = e.At
@@ -146,7 +191,7 @@ func (t *Tracker) suspected(e adminapi.Event) {
 
 func (t *Tracker) phase(e adminapi.Event) {
 	r := t.current()
-	if e.Epoch > t.epoch && t.epoch != 0 && (r == nil || r.Done() && r.Epoch < e.Epoch) {
+	if e.Epoch > t.epoch && t.epoch != 0 && (r == nil || r.over() && r.Epoch < e.Epoch) {
 		r = t.begin(e.At, "election")
 	}
 	if r != nil && e.Epoch > r.EpochBefore && e.Epoch >= r.Epoch {
@@ -157,6 +202,12 @@ func (t *Tracker) phase(e adminapi.Event) {
 	}
 	if e.Kind == adminapi.KindServing && e.Epoch >= t.epoch {
 		t.leader, t.epoch = e.Node, e.Epoch
+	}
+}
+
+func (r *Run) receipt(at time.Time) {
+	if !at.Before(r.Promoted) && (r.FirstReceipt.IsZero() || at.Before(r.FirstReceipt)) {
+		r.FirstReceipt = at
 	}
 }
 
@@ -175,6 +226,10 @@ func (r *Run) set(e adminapi.Event) {
 	case adminapi.KindServing:
 		first(&r.Promoted)
 		r.LeaderAfter = e.Node
+		for _, at := range r.early {
+			r.receipt(at)
+		}
+		r.early = nil
 	case adminapi.KindFirstReceipt:
 		if r.FirstReceipt.IsZero() { // what a client saw counts more
 			r.FirstReceipt = e.At

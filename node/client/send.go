@@ -1,0 +1,93 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/go-stomp/stomp/v3/frame"
+)
+
+// Receipt says who confirmed a send.
+type Receipt struct {
+	Server      string
+	ConnectedAt time.Time // when the connection that it came over was answered
+	At          time.Time
+}
+
+// Send sends a message and waits for its receipt. Without one it returns
+//   - ErrNoServer, ErrClosed or the context's error: nothing was sent;
+//   - ErrRefused with the server's text: the server says that it failed (after
+//     a loss of quorum it may still come true);
+//   - ErrInDoubt: nobody knows. With Resend the same frame is sent again instead
+//     until the context ends; give it an id by which the server or the consumer
+//     can tell duplicates.
+//
+// headers are added to those of the message and may be nil.
+func (c *Client) Send(ctx context.Context, destination, contentType string, body []byte, headers map[string]string) (Receipt, error) {
+	for {
+		r, err := c.sendOnce(ctx, destination, contentType, body, headers)
+		if !c.cfg.Resend || !errors.Is(err, ErrInDoubt) || ctx.Err() != nil || c.ctx.Err() != nil {
+			return r, err
+		}
+	}
+}
+
+func (c *Client) sendOnce(ctx context.Context, destination, contentType string, body []byte, headers map[string]string) (Receipt, error) {
+	f := frame.New(frame.SEND, frame.Destination, destination, frame.ContentLength, strconv.Itoa(len(body)))
+	if contentType != "" {
+		f.Header.Set(frame.ContentType, contentType)
+	}
+	for k, v := range headers {
+		f.Header.Set(k, v)
+	}
+	f.Body = body
+	for {
+		s, err := c.session(ctx)
+		if err != nil {
+			return Receipt{}, fmt.Errorf("send to %s: %w", destination, err)
+		}
+		at, err := s.await(ctx, f)
+		if errors.Is(err, ErrStale) {
+			continue // it died before the frame was handed over
+		}
+		if err != nil {
+			return Receipt{}, fmt.Errorf("send to %s: %w", destination, err)
+		}
+		return Receipt{Server: s.address, ConnectedAt: s.at, At: at}, nil
+	}
+}
+
+// await sends f and waits for its receipt. ErrStale: it was not sent.
+func (s *session) await(ctx context.Context, f *frame.Frame) (at time.Time, err error) {
+	type answer struct {
+		f   *frame.Frame
+		err error
+		at  time.Time
+	}
+	ch := make(chan answer, 1)
+	id, err := s.ask(ctx, f, func(f *frame.Frame, err error) { ch <- answer{f, err, time.Now()} })
+	if err != nil {
+		return at, err
+	}
+	patience := time.NewTimer(s.c.cfg.ReceiptTimeout)
+	defer patience.Stop()
+	select {
+	case a := <-ch:
+		switch {
+		case a.err != nil:
+			return at, fmt.Errorf("%w: %w", ErrInDoubt, a.err)
+		case a.f.Command == frame.ERROR:
+			return at, fmt.Errorf("%w: %s", ErrRefused, errorText(a.f))
+		}
+		return a.at, nil
+	case <-patience.C:
+		err = fmt.Errorf("%w within %v", ErrInDoubt, s.c.cfg.ReceiptTimeout)
+	case <-ctx.Done():
+		err = fmt.Errorf("%w: %w", ErrInDoubt, ctx.Err())
+	}
+	s.forget(id)
+	return at, err
+}
