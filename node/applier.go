@@ -37,6 +37,7 @@ type applier struct {
 func newApplier(s machine) *applier {
 	a := &applier{store: s, wake: make(chan struct{}, 1)}
 	a.mu.moved = make(chan struct{})
+	a.mu.target, _ = s.Applied()
 	return a
 }
 
@@ -49,6 +50,13 @@ func (a *applier) commit(p record.Position) {
 	if more {
 		a.kick()
 	}
+}
+
+// position is what is known to be committed.
+func (a *applier) position() record.Position {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.target
 }
 
 // kick makes the applier look again, when the log has grown below a commit

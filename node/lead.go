@@ -31,6 +31,8 @@ type leadership struct {
 	n      *Node
 	epoch  record.Epoch
 	leader *repl.Leader
+	// admitted are the members that the leader serves. Touched by the role loop.
+	admitted map[string]bool
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -52,9 +54,13 @@ func (r *role) promote(epoch record.Epoch) bool {
 	}
 	voters := maps.Clone(r.view.Cluster.Members)
 	ctx, cancel := context.WithCancel(r.ctx)
-	l := &leadership{n: n, epoch: epoch, ctx: ctx, cancel: cancel}
+	l := &leadership{n: n, epoch: epoch, ctx: ctx, cancel: cancel, admitted: map[string]bool{}}
+	for node := range voters {
+		l.admitted[node] = true
+	}
 	leader, err := repl.StartLeader(repl.LeaderConfig{
 		Identity: n.identity(), Epoch: epoch, Log: n.replLog(), Voters: voters, Replicas: n.cfg.Replicas, Policy: n.policy,
+		Commit:            min(n.applier.position(), n.store.Log().Positions().Append),
 		EpochStart:        record.EpochStart{ClusterID: r.self.ClusterID, Leader: n.cfg.ID, Replicas: n.cfg.Replicas, Members: voters},
 		HeartbeatInterval: n.cfg.ElectionTimeout / 10,
 		QuorumTimeout:     n.cfg.QuorumTimeout,
@@ -118,7 +124,7 @@ func (l *leadership) stop() {
 
 // runCommit passes the commit position on to the applier.
 func (l *leadership) runCommit() {
-	changed, stop := l.leader.SubscribeCommit()
+	changed, stop := l.leader.Subscribe()
 	defer stop()
 	for {
 		l.n.applier.commit(l.leader.Commit())
@@ -150,7 +156,7 @@ func (l *leadership) runServe() {
 func (l *leadership) open() error {
 	n := l.n
 	b, err := broker.New(broker.Config{
-		Proposer: proposer{l.leader}, Index: brokerIndex{n.store.Index()}, Messages: n.store,
+		Proposer: proposer{l.leader}, Index: brokerIndex{n.store}, Messages: n.store,
 		IDPrefix: fmt.Sprintf("%s-%d-", n.cfg.ID, l.epoch), Logger: n.cfg.Logger,
 		OnFailure: func(err error) { l.post(func(r *role) { r.resign(err.Error()) }) },
 	})
@@ -206,8 +212,8 @@ func (l *leadership) post(f func(*role)) {
 func (l *leadership) listener() repl.LeaderListener {
 	n, epoch := l.n, uint64(l.epoch)
 	return repl.LeaderListener{
-		FollowerAttached: func(node string) {
-			n.events.Add(adminapi.KindAttached, epoch, node+" attached", "follower", node)
+		FollowerAttached: func(f repl.FollowerAttached) {
+			n.events.Add(adminapi.KindAttached, epoch, f.Node+" attached", "follower", f.Node, "from", fmt.Sprint(f.From))
 		},
 		FollowerLost: func(node string, err error) {
 			n.events.Add(adminapi.KindDetached, epoch, fmt.Sprintf("lost follower %s: %v", node, err), "follower", node)
@@ -234,9 +240,15 @@ func (l *leadership) listener() repl.LeaderListener {
 	}
 }
 
-// admit lets the replication leader serve members that registered since.
+// admit lets the replication leader serve members that registered since. They
+// count when they are caught up.
 func (l *leadership) admit(members map[string]string) {
-	l.leader.Admit(members)
+	for node := range members {
+		if !l.admitted[node] {
+			l.admitted[node] = true
+			l.leader.SetVoter(node, "")
+		}
+	}
 }
 
 // register makes a caught-up disk a voter: first in ZooKeeper, by a write that

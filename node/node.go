@@ -216,8 +216,17 @@ func (n *Node) close() {
 func (n *Node) noteRecovery() {
 	rec := n.store.Recovered()
 	p := n.store.Log().Positions()
-	n.events.Add(adminapi.KindRecovered, uint64(p.Epoch), fmt.Sprintf("recovered a log of %d bytes%s", p.Append-p.Start, rec.Describe()),
-		"append", fmt.Sprint(p.Append))
+	text := fmt.Sprintf("recovered a log of %d bytes in %s", p.Append-p.Start, rec.Took.Round(time.Millisecond))
+	if rec.Log.TornBytes > 0 {
+		text += fmt.Sprintf(", cut a torn tail of %d bytes", rec.Log.TornBytes)
+	}
+	if rec.LogLost {
+		text += "; its log was gone, so it begins as a new disk"
+	}
+	if rec.IndexRebuilt != "" {
+		text += "; the index was rebuilt: " + rec.IndexRebuilt
+	}
+	n.events.Add(adminapi.KindRecovered, uint64(p.Epoch), text, "append", fmt.Sprint(p.Append))
 }
 
 // flushInterval lets the log flush lazily when no policy waits for a disk.

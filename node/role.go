@@ -175,7 +175,7 @@ const sealTimeout = 30 * time.Second
 // refreshLog copies what the elector needs to know about the log.
 func (r *role) refreshLog() {
 	r.self.LastEpoch = r.n.store.Log().Positions().Epoch
-	if e, ok := r.n.store.LastEpochStart(); ok {
+	if e, _, ok := r.n.store.LastEpochStart(); ok {
 		r.self.History = maps.Clone(e.Members)
 	}
 }

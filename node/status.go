@@ -98,8 +98,8 @@ func (n *Node) positions(s *adminapi.Status) {
 	s.Positions = adminapi.Positions{Start: uint64(p.Start), Checkpoint: uint64(p.Start), Applied: uint64(applied), Commit: uint64(applied),
 		Flush: uint64(p.Flush), Append: uint64(p.Append)}
 	s.Chain = adminapi.Chain{Position: uint64(applied), Hash: fmt.Sprintf("%016x", chain)}
-	for _, c := range n.store.Index().RecentChain() {
-		s.Chain.Recent = append(s.Chain.Recent, adminapi.ChainPoint{Position: uint64(c.Position), Hash: fmt.Sprintf("%016x", c.Hash)})
+	for _, c := range n.store.Index().Points() {
+		s.Chain.Recent = append(s.Chain.Recent, adminapi.ChainPoint{Position: uint64(c.Position), Hash: fmt.Sprintf("%016x", c.Chain)})
 	}
 }
 
@@ -182,7 +182,9 @@ func (n *Node) processFigures() adminapi.Process {
 		return p
 	}
 	p = processFigures(n.cfg.DataDir)
-	p.StoreBytes = uint64(max(0, n.store.DiskBytes()))
+	if b, err := n.store.DiskBytes(); err == nil {
+		p.StoreBytes = uint64(b)
+	}
 	n.mu.Lock()
 	n.mu.process, n.mu.processAt = p, time.Now()
 	n.mu.Unlock()

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"baton/node/client"
+)
+
+// uriDefault is the cluster that baton demo starts.
+const uriDefault = "failover:(stomp://127.0.0.1:61613,stomp://127.0.0.1:61623,stomp://127.0.0.1:61633)"
+
+// lineMax bounds one line of standard input, which becomes one message.
+const lineMax = 16 << 20
+
+// clientFlags say which broker to talk to.
+type clientFlags struct {
+	uri, login, passFile string
+	timeout              time.Duration
+}
+
+func (f *clientFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.uri, "uri", uriDefault, "failover:(stomp://host:port,...), stomp://host:port, or host:port,...")
+	c.Flags().StringVar(&f.login, "login", "", "login name")
+	c.Flags().StringVar(&f.passFile, "passcode-file", "", "file with the passcode")
+	c.Flags().DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to look for a node that serves")
+}
+
+func (f *clientFlags) dial() (*client.Client, error) {
+	cfg, err := client.ParseURI(f.uri)
+	if err != nil {
+		return nil, usageError("--uri: %w", err)
+	}
+	if cfg.Passcode, err = readSecret("passcode-file", f.passFile); err != nil {
+		return nil, err
+	}
+	if f.login != "" {
+		cfg.Login = f.login
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = f.timeout
+	}
+	return client.New(cfg)
+}
+
+// destination lets people write a queue's bare name.
+func destination(s string) string {
+	if strings.HasPrefix(s, "/") {
+		return s
+	}
+	return "/queue/" + s
+}
+
+// outcome gives an error of the client its exit code.
+func outcome(err error) error {
+	if errors.Is(err, client.ErrNoServer) {
+		return exitError{exitUnreachable, fmt.Errorf("no node serves: %w (see baton status)", err)}
+	}
+	return err
+}
+
+func sendCommand() *cobra.Command {
+	var f clientFlags
+	var body, contentType string
+	var headers map[string]string
+	var count int
+	var transient bool
+	c := &cobra.Command{
+		Use:   "send QUEUE",
+		Short: "Send messages to a queue and wait for the receipts",
+		Long: `Sends --body, --count times, or every line of standard input as a message. A message counts as sent
+when the broker has said that a quorum has it. QUEUE is a name or a destination such as /queue/orders.`,
+		Example: "  baton send orders --body hello\n  seq 1 1000 | baton send orders",
+		Args:    oneArgument("queue to send to"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if transient {
+				if headers == nil {
+					headers = map[string]string{}
+				}
+				headers["persistent"] = "false"
+			}
+			c, err := f.dial()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			s := sender{c: c, to: destination(args[0]), contentType: contentType, headers: headers}
+			if cmd.Flags().Changed("body") {
+				err = s.repeat(cmd.Context(), body, count)
+			} else {
+				if term.IsTerminal(int(os.Stdin.Fd())) {
+					fmt.Fprintln(cmd.ErrOrStderr(), "each line is a message, ctrl+d ends")
+				}
+				err = s.lines(cmd.Context(), cmd.InOrStdin())
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d sent to %s\n", s.sent, s.to)
+			return outcome(err)
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&body, "body", "", "body of the message; without it standard input is read")
+	c.Flags().IntVar(&count, "count", 1, "how often to send --body")
+	c.Flags().StringVar(&contentType, "content-type", "text/plain", "content type of the messages")
+	c.Flags().StringToStringVar(&headers, "header", nil, "header of the messages, name=value, may be given several times")
+	c.Flags().BoolVar(&transient, "transient", false, "send persistent:false")
+	return c
+}
+
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usageError("name the %s, as in: %s orders", what, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+type sender struct {
+	c               *client.Client
+	to, contentType string
+	headers         map[string]string
+	sent            int
+}
+
+func (s *sender) one(ctx context.Context, body []byte) error {
+	if _, err := s.c.Send(ctx, s.to, s.contentType, body, s.headers); err != nil {
+		return err
+	}
+	s.sent++
+	return nil
+}
+
+func (s *sender) repeat(ctx context.Context, body string, count int) error {
+	for range count {
+		if err := s.one(ctx, []byte(body)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sender) lines(ctx context.Context, in io.Reader) error {
+	sc := bufio.NewScanner(in)
+	sc.Buffer(make([]byte, 0, 64<<10), lineMax)
+	for sc.Scan() {
+		if err := s.one(ctx, sc.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := sc.Err(); err != nil {
+		return fmt.Errorf("read standard input after %d messages: %w", s.sent, err)
+	}
+	return nil
+}
