@@ -1,0 +1,109 @@
+package repl
+
+import (
+	"time"
+
+	"baton/repl/wire"
+	"baton/store/record"
+)
+
+// runAck tells the leader how far the log got, answers heartbeats, and says
+// something at least every HeartbeatInterval, also while an append hangs. When
+// the link ends from this side it has the last word.
+func (l *link) runAck(done chan<- struct{}) {
+	defer close(done)
+	if err := l.ack(); err != nil {
+		l.fail(err)
+		l.conn.Close() // wakes the reader
+		return
+	}
+	l.part()
+}
+
+// ack returns nil when the link ends from this side, or the reader has ended.
+func (l *link) ack() error {
+	f := l.f
+	logC, cancel := f.cfg.Log.Subscribe()
+	defer cancel()
+	beat := time.NewTicker(f.cfg.HeartbeatInterval)
+	defer beat.Stop()
+	late := time.NewTimer(time.Hour)
+	late.Stop()
+	defer late.Stop()
+	var sent, seen record.Positions
+	logged, due := false, true
+	for {
+		if sealed := f.cfg.Sealed(); sealed > f.cfg.Epoch {
+			l.fail(fencedBy(sealed, "this node has sealed epoch %d", sealed))
+		}
+		if l.failure() != nil {
+			return nil
+		}
+		p := f.cfg.Log.Positions()
+		if logged && p == seen {
+			if err := probe(f.cfg.Log, p); err != nil {
+				return logOver("flush log", err)
+			}
+		}
+		seen = p
+		if due || p.Flush > sent.Flush || l.ackWrites && p.Written > sent.Written {
+			err := l.conn.Send(f.cfg.Epoch, wire.Ack{Received: p.Written, Flushed: p.Flush, Applied: f.cfg.Applied()})
+			if err != nil {
+				return err
+			}
+			sent = p
+		} else if p.Written > sent.Written {
+			late.Reset(ackDelay)
+		}
+		if err := l.pong(); err != nil {
+			return err
+		}
+		logged, due = false, false
+		select {
+		case <-logC:
+			logged = true
+		case <-beat.C:
+			due = true
+		case <-late.C:
+			due = true
+		case <-l.wake:
+		case <-l.stop:
+			return nil
+		case <-f.ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (l *link) pong() error {
+	l.mu.Lock()
+	pinged, echo := l.mu.pinged, l.mu.echo
+	l.mu.pinged = false
+	l.mu.Unlock()
+	if !pinged {
+		return nil
+	}
+	return l.conn.Send(l.f.cfg.Epoch, wire.HeartbeatAck{Time: echo})
+}
+
+// part says the last word, if there is one, and makes the reader end.
+func (l *link) part() {
+	defer l.conn.Close()
+	epoch := l.f.cfg.Epoch
+	if sealed := l.f.cfg.Sealed(); sealed > epoch {
+		l.fail(fencedBy(sealed, "this node has sealed epoch %d", sealed))
+	}
+	l.mu.Lock()
+	parting := l.mu.parting
+	l.mu.Unlock()
+	if parting == nil {
+		return
+	}
+	if parting.Code == wire.CodeFenced {
+		epoch = parting.Epoch
+	}
+	// The reader discards meanwhile, until the leader closes.
+	if l.conn.Send(epoch, *parting) == nil {
+		l.conn.HalfClose(l.stop, partingTime)
+	}
+}

@@ -1,0 +1,209 @@
+package repl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"baton/repl/quorum"
+	"baton/store/record"
+)
+
+// quorumState is whether enough voters are in sync.
+type quorumState struct {
+	ok       bool
+	lost     bool // QuorumLost was told
+	have     int  // replicas in sync, the leader included
+	missing  []string
+	since    time.Time // when ok last changed
+	everFull bool
+}
+
+// formingTime is how long a new leader may be without quorum before that is
+// reported: its followers are only now being told about it.
+const formingTime = time.Second
+
+// finished is a waiter and its outcome.
+type finished struct {
+	waiter
+	err error
+}
+
+// runCommit moves the commit position and answers proposals. It is the only
+// goroutine that does, so answers come in the order of the log.
+func (l *Leader) runCommit() {
+	defer l.wg.Done()
+	logC, cancel := l.cfg.Log.Subscribe()
+	defer cancel()
+	tick := time.NewTicker(l.cfg.HeartbeatInterval)
+	defer tick.Stop()
+	var seen record.Positions
+	var fin []finished
+	for {
+		ticked, logged := false, false
+		select {
+		case <-l.ctx.Done():
+			l.drain()
+			return
+		case <-l.kick:
+		case <-logC:
+			logged = true
+		case <-tick.C:
+			ticked = true
+		}
+		p := l.cfg.Log.Positions()
+		if logged && p == seen {
+			if err := probe(l.cfg.Log, p); err != nil {
+				l.logFailed(err)
+				continue
+			}
+		}
+		seen = p
+		fin = l.advance(p, ticked, fin[:0])
+		for i, f := range fin {
+			f.done(f.err)
+			fin[i] = finished{}
+		}
+	}
+}
+
+// advance computes the commit position and takes out the proposals that are
+// finished. Everything it tells others it tells after it has let go of mu.
+func (l *Leader) advance(p record.Positions, ticked bool, fin []finished) []finished {
+	now := l.cfg.Now()
+	l.mu.Lock()
+	if l.mu.ended != nil {
+		l.mu.Unlock()
+		return fin
+	}
+	l.mu.acks = l.mu.acks[:0]
+	for node, pe := range l.mu.peers {
+		if l.counts(node, pe) {
+			l.mu.acks = append(l.mu.acks, quorum.Ack{Received: pe.prog.Received(), Flushed: pe.prog.Flushed()})
+		}
+	}
+	was := l.Commit()
+	commit := quorum.Commit(l.cfg.Policy, l.cfg.Replicas, quorum.Self{Written: p.Written, Flush: p.Flush},
+		l.mu.acks, l.epochEnd, was)
+	if commit < was || commit > p.Append && commit != was {
+		panic(fmt.Sprintf("repl: commit position %d after %d, log ends at %d", commit, was, p.Append))
+	}
+	l.commit.Store(uint64(commit))
+	for w := l.mu.waiting.first(); w != nil && w.end <= commit; w = l.mu.waiting.first() {
+		fin = append(fin, finished{waiter: l.mu.waiting.pop()})
+		l.mu.latency.add(now.Sub(fin[len(fin)-1].at))
+	}
+	events := l.observe(p.Append, now)
+	if ticked {
+		fin = l.expire(now, fin)
+	}
+	freed := 0
+	for _, f := range fin {
+		freed += f.size
+	}
+	if freed > 0 {
+		l.release(freed)
+	}
+	l.mu.Unlock()
+	if commit != was {
+		l.announce()
+		if was < l.epochEnd {
+			close(l.ready)
+		}
+	}
+	if commit != was || freed > 0 {
+		l.changed.notify()
+	}
+	for _, e := range events {
+		e()
+	}
+	return fin
+}
+
+// announce tells subscribers and followers that the commit position moved.
+func (l *Leader) announce() {
+	l.moved.notify()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, pe := range l.mu.peers {
+		if pe.session != nil {
+			poke(pe.session.kick)
+		}
+	}
+}
+
+// expire takes out the proposals whose time is up. Call with mu held.
+func (l *Leader) expire(now time.Time, fin []finished) []finished {
+	for w := l.mu.waiting.first(); w != nil && now.Sub(w.at) >= l.cfg.QuorumTimeout; w = l.mu.waiting.first() {
+		missing := "nobody is missing, the disks are too slow"
+		if len(l.mu.quorum.missing) > 0 {
+			missing = "missing " + strings.Join(l.mu.quorum.missing, ", ")
+		}
+		fin = append(fin, finished{l.mu.waiting.pop(), fmt.Errorf("%w: %w: not committed within %s under %s, %s",
+			ErrNoQuorum, ErrInDoubt, l.cfg.QuorumTimeout, l.cfg.Policy, missing)})
+	}
+	return fin
+}
+
+// observe updates followers' states and the quorum as time and log move on. It
+// returns what to tell. Call with mu held.
+func (l *Leader) observe(end record.Position, now time.Time) (events []func()) {
+	q := &l.mu.quorum
+	q.have, q.missing = 1, q.missing[:0:0]
+	for node, pe := range l.mu.peers {
+		events = append(events, l.follow(node, pe, end, now)...)
+		if l.counts(node, pe) && pe.inSync() {
+			q.have++
+		} else {
+			q.missing = append(q.missing, node)
+		}
+	}
+	slices.Sort(q.missing)
+	ok := q.have-1 >= l.cfg.Policy.Followers(l.cfg.Replicas)
+	if ok != q.ok {
+		q.ok, q.since = ok, now
+	}
+	switch {
+	case ok:
+		if q.lost {
+			l.cfg.Logger.Info("quorum is back", keyEpoch, l.cfg.Epoch)
+			events = append(events, call(l.cfg.Listener.QuorumBack))
+		}
+		q.lost, q.everFull = false, true
+	case !q.lost && (q.everFull || now.Sub(l.started) >= formingTime):
+		q.lost = true
+		missing := slices.Clone(q.missing)
+		l.cfg.Logger.Warn("quorum lost", keyEpoch, l.cfg.Epoch, "missing", missing)
+		events = append(events, func() {
+			if l.cfg.Listener.QuorumLost != nil {
+				l.cfg.Listener.QuorumLost(missing)
+			}
+		})
+	}
+	return events
+}
+
+// drain answers all that still waits when leadership has ended.
+func (l *Leader) drain() {
+	l.mu.Lock()
+	err := fmt.Errorf("%w: %w", l.mu.ended, ErrInDoubt)
+	var fin []waiter
+	for l.mu.waiting.first() != nil {
+		w := l.mu.waiting.pop()
+		l.mu.outstanding -= w.size
+		fin = append(fin, w)
+	}
+	l.mu.Unlock()
+	for _, w := range fin {
+		w.done(err)
+	}
+	l.changed.notify()
+}
+
+func call(f func()) func() {
+	if f == nil {
+		return func() {}
+	}
+	return f
+}

@@ -1,0 +1,149 @@
+package repl
+
+import (
+	"fmt"
+	"time"
+
+	"baton/repl/progress"
+	"baton/repl/wire"
+	"baton/store/record"
+)
+
+// runSend ships the log from where the follower is, as far as it is written.
+// It reads the log only when it is ready to send, so that a slow follower
+// costs no memory, and nobody waits for it.
+func (s *session) runSend(result chan<- error) {
+	err := s.send()
+	if err != nil {
+		s.conn.Close() // wakes the reader
+	}
+	result <- err
+}
+
+func (s *session) send() error {
+	logC, cancel := s.l.cfg.Log.Subscribe()
+	defer cancel()
+	beat := time.NewTicker(s.l.cfg.HeartbeatInterval)
+	defer beat.Stop()
+	late := time.NewTimer(time.Hour)
+	late.Stop()
+	defer late.Stop()
+	armed := false
+	if err := s.heartbeat(); err != nil {
+		return err
+	}
+	for {
+		more, err := s.sendAppend()
+		if err != nil {
+			return err
+		}
+		if more {
+			// Look at the other signals without waiting for them.
+			select {
+			case <-s.stop:
+				return nil
+			case <-beat.C:
+				if err := s.heartbeat(); err != nil {
+					return err
+				}
+			default:
+			}
+			continue
+		}
+		if s.l.Commit() > s.sentCommit && !armed {
+			armed = true
+			late.Reset(commitDelay)
+		}
+		select {
+		case <-s.stop:
+			return nil
+		case <-logC:
+		case <-s.kick:
+		case <-beat.C:
+			err = s.heartbeat()
+		case <-late.C:
+			armed = false
+			if s.l.Commit() > s.sentCommit {
+				err = s.heartbeat()
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// heartbeat tells commit position and end.
+func (s *session) heartbeat() error {
+	l := s.l
+	commit := l.Commit()
+	err := s.conn.Send(l.cfg.Epoch, wire.Heartbeat{Commit: commit, LeaderEnd: l.cfg.Log.Positions().Append,
+		Time: int64(l.cfg.Now().Sub(l.started))})
+	if err != nil {
+		return fmt.Errorf("send heartbeat: %w", err)
+	}
+	s.sentCommit = commit
+	return nil
+}
+
+// sendAppend sends the next chunk; false if there is none or no room for it.
+func (s *session) sendAppend() (more bool, err error) {
+	l := s.l
+	written := l.cfg.Log.Positions().Written
+	l.mu.Lock()
+	next, room, state := s.pe.prog.Next(), s.pe.prog.Room(), s.pe.prog.State()
+	busy := l.mu.outstanding > 0
+	s.blocked = room == 0
+	current := s.pe.session == s
+	l.mu.Unlock()
+	if room == 0 || next >= written || !current {
+		return false, nil
+	}
+	began := time.Now()
+	b, err := l.cfg.Log.Read(next, min(room, chunkSize))
+	if err != nil {
+		if next < l.cfg.Log.Positions().Start {
+			return false, fmt.Errorf("the log from %d is no longer retained: %w", next, err)
+		}
+		return false, fmt.Errorf("read log at %d: %w: %w", next, ErrLog, err)
+	}
+	if len(b) == 0 {
+		return false, nil
+	}
+	if !s.sending(next + record.Position(len(b))) {
+		return false, nil
+	}
+	commit := l.Commit()
+	if err := s.conn.SendAppend(l.cfg.Epoch, commit, b); err != nil {
+		return false, fmt.Errorf("send append at %d: %w", next, err)
+	}
+	s.sentCommit = commit
+	if state == progress.CatchingUp && busy {
+		s.pause(time.Since(began))
+	}
+	return true, nil
+}
+
+// sending notes what is about to be sent, before an ack of it can arrive.
+func (s *session) sending(to record.Position) bool {
+	s.l.mu.Lock()
+	defer s.l.mu.Unlock()
+	if s.pe.session != s {
+		return false
+	}
+	s.pe.prog.Sent(to)
+	if s.rttEnd == 0 {
+		s.rttEnd, s.rttAt = to, s.l.cfg.Now()
+	}
+	return true
+}
+
+// pause leaves a catch-up half of the time while producers are at work.
+func (s *session) pause(d time.Duration) {
+	t := time.NewTimer(min(d, pauseMax))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.stop:
+	}
+}
