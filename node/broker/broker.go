@@ -1,0 +1,174 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"baton/store/record"
+)
+
+// Broker serves the clients of a leader. Create it with New when the epoch's
+// first record is committed and applied; Close it at demotion.
+type Broker struct {
+	cfg Config
+
+	queues struct {
+		sync.RWMutex
+		byName map[string]*queue
+	}
+	life struct {
+		sync.Mutex
+		closed bool
+		wg     sync.WaitGroup
+	}
+	autos autoAcks
+
+	lastID        atomic.Uint64
+	cached        atomic.Int64
+	delivered     atomic.Uint64
+	subscriptions atomic.Int64
+	failure       sync.Once
+}
+
+// New returns a broker over the queues of the index. The applier must call
+// Enqueued and Acked for everything that it applies after New began.
+func New(cfg Config) (*Broker, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	b := &Broker{cfg: cfg.withDefaults()}
+	b.queues.byName = map[string]*queue{}
+	for _, info := range b.cfg.Index.Queues() {
+		b.queues.byName[info.Name] = newQueue(b, info)
+	}
+	b.autos.init()
+	b.run(b.runAcks)
+	return b, nil
+}
+
+// Close ends the goroutines of the broker and waits for them. Callbacks of
+// proposals may still arrive and are ignored. The clients' connections are the
+// server's to close, before this.
+func (b *Broker) Close() {
+	b.life.Lock()
+	b.life.closed = true
+	b.life.Unlock()
+	b.autos.close()
+	b.life.wg.Wait()
+}
+
+// run starts a goroutine that Close waits for; false if the broker is closed.
+func (b *Broker) run(f func()) bool {
+	b.life.Lock()
+	defer b.life.Unlock()
+	if b.life.closed {
+		return false
+	}
+	b.life.wg.Go(f)
+	return true
+}
+
+func (b *Broker) closed() bool {
+	b.life.Lock()
+	defer b.life.Unlock()
+	return b.life.closed
+}
+
+// Enqueued tells that a message is committed and in the index. The applier
+// calls it in log order. e may be nil; if it is not, the broker keeps it, reads
+// it later, and does not change it.
+func (b *Broker) Enqueued(name string, seq record.Sequence, at record.Position, size int, e *record.Enqueue) {
+	for {
+		q := b.find(name)
+		if q == nil {
+			// A queue that the index did not have when this broker began.
+			q = b.findOrAdd(name, QueueInfo{Name: name, NextSequence: seq})
+		}
+		if q.enqueued(seq, at, size, e) {
+			return
+		}
+	}
+}
+
+// Acked tells that the removal of messages is committed and in the index. The
+// applier calls it in log order. Sequences that are gone already are ignored.
+func (b *Broker) Acked(name string, seqs []record.Sequence) {
+	if q := b.find(name); q != nil {
+		q.acked(seqs)
+	}
+}
+
+func (b *Broker) find(name string) *queue {
+	b.queues.RLock()
+	defer b.queues.RUnlock()
+	return b.queues.byName[name]
+}
+
+func (b *Broker) findOrAdd(name string, info QueueInfo) *queue {
+	b.queues.Lock()
+	defer b.queues.Unlock()
+	q := b.queues.byName[name]
+	if q == nil {
+		q = newQueue(b, info)
+		b.queues.byName[name] = q
+	}
+	return q
+}
+
+// forget drops a queue that never had a message and has no consumers any more.
+func (b *Broker) forget(q *queue) {
+	b.queues.Lock()
+	defer b.queues.Unlock()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.last == 0 && len(q.consumers) == 0 && !q.dispatching {
+		q.dead = true
+		delete(b.queues.byName, q.name)
+	}
+}
+
+func (b *Broker) nextID(scratch []byte) string {
+	scratch = append(scratch[:0], b.cfg.IDPrefix...)
+	scratch = appendUint(scratch, b.lastID.Add(1))
+	return string(scratch)
+}
+
+func (b *Broker) failed(q *queue, err error) {
+	b.failure.Do(func() {
+		b.cfg.OnFailure(fmt.Errorf("dispatch queue %q: %w", q.name, err))
+	})
+}
+
+// Stats are counters of a broker's life.
+type Stats struct {
+	Delivered     uint64
+	Subscriptions int
+	CachedBytes   int64 // of bodies that wait for delivery
+}
+
+// Stats returns the counters.
+func (b *Broker) Stats() Stats {
+	return Stats{
+		Delivered:     b.delivered.Load(),
+		Subscriptions: int(b.subscriptions.Load()),
+		CachedBytes:   b.cached.Load(),
+	}
+}
+
+func (b *Broker) sortedQueues() []*queue {
+	b.queues.RLock()
+	defer b.queues.RUnlock()
+	all := make([]*queue, 0, len(b.queues.byName))
+	for _, q := range b.queues.byName {
+		all = append(all, q)
+	}
+	slices.SortFunc(all, func(x, y *queue) int {
+		if x.name < y.name {
+			return -1
+		}
+		return 1
+	})
+	return all
+}

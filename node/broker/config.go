@@ -1,0 +1,152 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"baton/store/record"
+)
+
+// Proposer puts batches into the replicated log.
+type Proposer interface {
+	// Propose takes over b and calls done exactly once: with nil when the batch
+	// is committed on a quorum, with ErrNoQuorum when that did not happen in
+	// time, with any other error when this node leads no more. After an error
+	// the outcome is in doubt. Propose may block for back-pressure, but must
+	// return when the leadership ends. done runs on the leader's goroutine and
+	// does not block; it may run before Propose returns.
+	Propose(b *record.Batch, done func(error))
+}
+
+// QueueInfo is what the index knows about a queue.
+type QueueInfo struct {
+	Name          string
+	Depth         uint64 // stored and not acknowledged
+	Bytes         uint64
+	Enqueued      uint64 // ever
+	Acked         uint64 // ever
+	NextSequence  record.Sequence
+	FirstSequence record.Sequence // no live message is before it; 0 if not known
+}
+
+// Entry is where the index says that a message is.
+type Entry struct {
+	Sequence  record.Sequence
+	Position  record.Position
+	Size      int   // of the record, bytes
+	Timestamp int64 // Unix milliseconds
+}
+
+// Index is the store's index. It holds everything that Enqueued and Acked were
+// called for, and everything from before this leadership.
+type Index interface {
+	// Queues returns all queues in any order.
+	Queues() []QueueInfo
+	// Queue returns one queue; false if no message was ever sent to it.
+	Queue(name string) (QueueInfo, bool)
+	// Scan returns up to limit live messages with sequence >= from in rising
+	// order; fewer than limit only if there are no more.
+	Scan(queue string, from record.Sequence, limit int) ([]Entry, error)
+}
+
+// Messages reads single messages from the log.
+type Messages interface {
+	// Enqueued reads the enqueue record at a position. The result may alias
+	// nothing that changes later.
+	Enqueued(at record.Position) (record.Enqueue, error)
+}
+
+// Errors of this package. Test with errors.Is. The text of those that clients
+// cause is meant for them.
+var (
+	// ErrNoQuorum is what a Proposer reports when too few replicas confirmed in
+	// time. The outcome is in doubt.
+	ErrNoQuorum = errors.New("no quorum: not enough replicas confirmed in time; the outcome is in doubt")
+	// ErrClosed means that the session or the broker is closed.
+	ErrClosed = errors.New("broker: closed")
+	// ErrQueueName means that a queue name cannot be used.
+	ErrQueueName = errors.New("invalid queue name")
+	// ErrUnknownMessage means that an ack or nack names no message that the
+	// subscription has delivered and not yet settled.
+	ErrUnknownMessage = errors.New("message is not pending on this subscription")
+)
+
+// Config of a broker. Proposer, Index, Messages and IDPrefix must be set.
+type Config struct {
+	Proposer Proposer
+	Index    Index
+	Messages Messages
+	// IDPrefix begins every message id given by this broker. It must be unique
+	// to this leadership: node id and epoch are in it.
+	IDPrefix string
+
+	Window        int   // entries of a queue in memory; 1024
+	CacheBytes    int64 // bodies waiting for delivery, all queues; 64 MiB
+	CacheQueue    int64 // the same of one queue; 8 MiB
+	PrefetchMax   int   // largest prefetch granted; 32768
+	AckWindow     int   // acks of one consumer awaiting commit; 1024
+	BatchBytes    int   // a session's batch is proposed at this size; 1 MiB
+	BatchRecords  int   // or at this number of frames; 256
+	InFlightBytes int   // a session's proposals awaiting commit; 8 MiB
+	InFlight      int   // the same in frames; 2048
+
+	// OnFailure is called once, when index or log cannot be read. The queue is
+	// not dispatched any more: a message is never skipped. May be nil.
+	OnFailure func(error)
+	Now       func() time.Time // time.Now
+	Logger    *slog.Logger     // nil discards
+}
+
+func (c Config) withDefaults() Config {
+	set := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	set(&c.Window, 1024)
+	set(&c.PrefetchMax, 32768)
+	set(&c.AckWindow, 1024)
+	set(&c.BatchBytes, 1<<20)
+	set(&c.BatchRecords, 256)
+	set(&c.InFlightBytes, 8<<20)
+	set(&c.InFlight, 2048)
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 64 << 20
+	}
+	if c.CacheQueue == 0 {
+		c.CacheQueue = 8 << 20
+	}
+	if c.OnFailure == nil {
+		c.OnFailure = func(error) {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports the first value that cannot work.
+func (c Config) Validate() error {
+	if c.Proposer == nil || c.Index == nil || c.Messages == nil || c.IDPrefix == "" {
+		return errors.New("broker: config lacks Proposer, Index, Messages or IDPrefix")
+	}
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"Window", int64(c.Window)}, {"CacheBytes", c.CacheBytes}, {"CacheQueue", c.CacheQueue},
+		{"PrefetchMax", int64(c.PrefetchMax)}, {"AckWindow", int64(c.AckWindow)},
+		{"BatchBytes", int64(c.BatchBytes)}, {"BatchRecords", int64(c.BatchRecords)},
+		{"InFlightBytes", int64(c.InFlightBytes)}, {"InFlight", int64(c.InFlight)},
+	} {
+		if f.value < 0 {
+			return fmt.Errorf("broker: config: %s is %d, must not be negative", f.name, f.value)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+// Package broker is the in-memory side of a leader that serves: which message
+// goes to which consumer, and what is proposed to the log on behalf of
+// clients. It is built at each promotion and thrown away at demotion; nothing
+// in it outlives the leadership, and nothing in it is needed to recover.
+//
+// # One rule
+//
+// A message becomes deliverable only when the applier says Enqueued, and is
+// gone only when the applier says Acked; both are called in log order, after
+// commit and after the index was written. So nothing uncommitted is ever
+// delivered. A frame's receipt goes out when Propose's callback says nil.
+//
+// # A message's way
+//
+//	index --Scan--> ready --dispatch--> delivered --ack--> acking --Acked--> gone
+//	                          ^              |                |
+//	                          +-- returned --+----------------+ (nack, detach, failed ack)
+//
+// ready is a bounded window of a queue's oldest messages that were never
+// delivered; whatever lies behind it is in the index alone. returned holds what
+// came back, in the order of the queue; it always goes before ready. Bodies are
+// kept only within a budget and only until delivery; otherwise they are read
+// from the log.
+//
+// # Ownership
+//
+//	Broker    owns the table of queues and runAcks, which proposes the acks of
+//	          auto-mode deliveries, one batch in flight.
+//	queue     owns its entries and its consumers. While it has work that a
+//	          consumer could take, exactly one runDispatch goroutine exists.
+//	Session   belongs to one connection. Send, Ack, Nack, Flush, Drain and
+//	          Subscribe are called by its reader alone; Close by anyone.
+//	Client    belongs to the connection: Reserve, Deliver and Settled are called
+//	          by goroutines of the broker and of the proposer, and never block.
+//
+// # Locks
+//
+// In this order; Propose, Scan and Enqueued (of Messages) run under none:
+//
+//	Broker.queues -> queue.mu -> locks of Client
+//	Session.mu -> locks of Client
+//	Broker.autos, Broker.life: nothing is locked under them
+package broker

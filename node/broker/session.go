@@ -1,0 +1,282 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"baton/store/record"
+)
+
+// Kind of an operation.
+type Kind uint8
+
+// Kinds of operations.
+const (
+	OpSend Kind = iota
+	OpAck
+	OpNack
+)
+
+// Op is an operation that a client may want a receipt for.
+type Op struct {
+	Kind    Kind
+	Receipt string // "" if none is wanted
+}
+
+// Session is the broker's side of one connection. It gathers what the
+// connection's reader gives it into one batch until Flush proposes that, so a
+// client that sends ahead costs one proposal for many frames.
+type Session struct {
+	b      *Broker
+	client Client
+
+	// For the reader alone.
+	batch   *record.Batch
+	hint    int // size of the last batch
+	ops     []Op
+	acks    []ackSet
+	message record.Enqueue
+	encode  func([]byte) []byte // appends message; made once
+	scratch []byte
+	subs    []*Subscription
+
+	mu struct {
+		sync.Mutex
+		changed *sync.Cond
+		aborted bool
+		groups  []*group // proposed and not reported, oldest first
+		bytes   int
+		count   int
+	}
+}
+
+// ackSet is what a batch acknowledges on one queue.
+type ackSet struct {
+	q       *queue
+	entries []*entry
+}
+
+// group is one proposal.
+type group struct {
+	ops   []Op
+	acks  []ackSet
+	bytes int
+	done  bool
+	err   error
+}
+
+// NewSession begins a session. The caller must Close it.
+func (b *Broker) NewSession(c Client) *Session {
+	s := &Session{b: b, client: c}
+	s.encode = func(dst []byte) []byte { return s.message.AppendTo(dst) }
+	s.mu.changed = sync.NewCond(&s.mu)
+	return s
+}
+
+// Send adds a message to the batch; m.ID is set by the broker. Nothing of m is
+// kept. Error: ErrQueueName, ErrClosed.
+func (s *Session) Send(queue string, m record.Message, receipt string) error {
+	if err := CheckQueueName(queue); err != nil {
+		return err
+	}
+	if len(s.scratch) == 0 {
+		s.scratch = make([]byte, 64)
+	}
+	m.ID = s.b.nextID(s.scratch)
+	s.message = record.Enqueue{Queue: queue, Message: m}
+	if s.batch == nil {
+		s.batch = record.NewBatch(max(s.hint, len(m.Body)+1024))
+	}
+	s.batch.Add(record.TypeEnqueue, s.encode)
+	s.message = record.Enqueue{}
+	return s.added(Op{OpSend, receipt})
+}
+
+// Ack settles a message, or all up to it in mode Cumulative. Errors:
+// ErrUnknownMessage, ErrClosed.
+func (s *Session) Ack(sub *Subscription, ref Ref, receipt string) error {
+	entries, err := sub.ack(ref)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(s.acks, func(a ackSet) bool { return a.q == sub.q })
+	if i < 0 {
+		i = len(s.acks)
+		s.acks = append(s.acks, ackSet{q: sub.q})
+	}
+	s.acks[i].entries = append(s.acks[i].entries, entries...)
+	return s.added(Op{OpAck, receipt})
+}
+
+// Nack gives a message back to its queue, or all up to it in mode Cumulative.
+// Errors: ErrUnknownMessage, ErrClosed.
+func (s *Session) Nack(sub *Subscription, ref Ref, receipt string) error {
+	if err := sub.nack(ref); err != nil {
+		return err
+	}
+	return s.added(Op{OpNack, receipt})
+}
+
+func (s *Session) added(op Op) error {
+	s.ops = append(s.ops, op)
+	if len(s.ops) >= s.b.cfg.BatchRecords || s.batch != nil && s.batch.Len() >= s.b.cfg.BatchBytes {
+		return s.Flush()
+	}
+	return nil
+}
+
+// Flush proposes what was gathered. It waits while too much of this session
+// awaits its commit, which is the back-pressure on a client that sends ahead.
+// Error: ErrClosed.
+func (s *Session) Flush() error {
+	if len(s.ops) == 0 {
+		return nil
+	}
+	batch := s.batch
+	for _, a := range s.acks {
+		if batch == nil {
+			batch = record.NewBatch(64 + len(a.q.name) + 6*len(a.entries))
+		}
+		addAck(batch, a)
+	}
+	g := &group{ops: s.ops, acks: s.acks}
+	if batch != nil {
+		g.bytes = batch.Len()
+		s.hint = min(g.bytes, s.b.cfg.BatchBytes)
+	}
+	s.ops, s.acks, s.batch = make([]Op, 0, min(2*len(g.ops), s.b.cfg.BatchRecords)), nil, nil
+	if !s.admit(g) {
+		for _, a := range g.acks {
+			a.q.ackFailed(a.entries)
+		}
+		return ErrClosed
+	}
+	if batch == nil {
+		s.settle(g, nil)
+		return nil
+	}
+	s.b.cfg.Proposer.Propose(batch, func(err error) { s.settle(g, err) })
+	return nil
+}
+
+func addAck(batch *record.Batch, a ackSet) {
+	seqs := make([]record.Sequence, len(a.entries))
+	for i, en := range a.entries {
+		seqs[i] = en.seq
+	}
+	batch.Add(record.TypeAck, record.Ack{Queue: a.q.name, Sequences: seqs}.AppendTo)
+}
+
+// admit waits for room in the session's window and enters g into it.
+func (s *Session) admit(g *group) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.mu.aborted && len(s.mu.groups) > 0 &&
+		(s.mu.bytes+g.bytes > s.b.cfg.InFlightBytes || s.mu.count+len(g.ops) > s.b.cfg.InFlight) {
+		s.mu.changed.Wait()
+	}
+	if s.mu.aborted {
+		return false
+	}
+	s.mu.groups = append(s.mu.groups, g)
+	s.mu.bytes += g.bytes
+	s.mu.count += len(g.ops)
+	return true
+}
+
+// settle notes the outcome of a proposal and reports all that are settled, in
+// the order in which they were proposed. It runs on the proposer's goroutine.
+func (s *Session) settle(g *group, err error) {
+	if err != nil {
+		for _, a := range g.acks {
+			a.q.ackFailed(a.entries)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.done {
+		panic("broker: a proposal was settled twice")
+	}
+	g.done, g.err = true, err
+	n := 0
+	for ; n < len(s.mu.groups) && s.mu.groups[n].done; n++ {
+		head := s.mu.groups[n]
+		s.mu.groups[n] = nil
+		s.mu.bytes -= head.bytes
+		s.mu.count -= len(head.ops)
+		s.client.Settled(head.ops, head.err)
+	}
+	if s.mu.groups = s.mu.groups[n:]; len(s.mu.groups) == 0 {
+		s.mu.groups = nil
+	}
+	if n > 0 {
+		s.mu.changed.Broadcast()
+	}
+}
+
+// Drain flushes and waits until everything is settled. Error: ErrClosed.
+func (s *Session) Drain() error {
+	if err := s.Flush(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.mu.aborted && len(s.mu.groups) > 0 {
+		s.mu.changed.Wait()
+	}
+	if s.mu.aborted {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Subscribe adds a consumer. Nothing is delivered before Start. Error:
+// ErrQueueName.
+func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
+	if err := CheckQueueName(o.Queue); err != nil {
+		return nil, err
+	}
+	if o.Prefetch < 1 {
+		return nil, fmt.Errorf("broker: prefetch is %d, must be at least 1", o.Prefetch)
+	}
+	sub := &Subscription{
+		Data: o.Data, b: s.b, name: o.Queue, client: s.client,
+		mode: o.Mode, prefetch: min(o.Prefetch, s.b.cfg.PrefetchMax),
+	}
+	s.subs = append(s.subs, sub)
+	return sub, nil
+}
+
+// Start begins the deliveries of a subscription.
+func (s *Session) Start(sub *Subscription) { sub.start() }
+
+// Unsubscribe ends a subscription; what it has not settled goes back to the
+// queue. The client must refuse its deliveries before this.
+func (s *Session) Unsubscribe(sub *Subscription) {
+	sub.stop()
+	s.subs = slices.DeleteFunc(s.subs, func(x *Subscription) bool { return x == sub })
+}
+
+// Abort makes all waits of the session return. Anyone may call it.
+func (s *Session) Abort() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.aborted = true
+	s.mu.changed.Broadcast()
+}
+
+// Close proposes what is left, unless the session is aborted, and ends the
+// subscriptions. Acks that await their commit stay as they are.
+func (s *Session) Close() error {
+	err := s.Flush()
+	s.Abort()
+	for _, sub := range s.subs {
+		sub.stop()
+	}
+	s.subs = nil
+	return err
+}
+
+func appendUint(dst []byte, n uint64) []byte { return strconv.AppendUint(dst, n, 10) }

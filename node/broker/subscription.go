@@ -1,0 +1,297 @@
+package broker
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"baton/store/record"
+)
+
+// Mode says how a consumer settles messages.
+type Mode uint8
+
+// The modes of STOMP's ack header.
+const (
+	Auto       Mode = iota // settled when written to the consumer's socket
+	Cumulative             // an ack covers everything delivered before ("client")
+	Individual             // an ack covers one message ("client-individual")
+)
+
+// Client is a connection as the broker sees it. Its methods do not block and
+// do not call back into the broker.
+type Client interface {
+	// Reserve sets room for size bytes of output aside. If it is false the
+	// subscription gets no more messages until its Resume is called.
+	Reserve(sub *Subscription, size int) bool
+	// Release gives a reservation back that no Deliver will use.
+	Release(size int)
+	// Deliver hands over a message and uses up its reservation. It must drop the
+	// message if the subscription is closed. The message must not be changed. In
+	// mode Auto, Written must be called when it is on its way.
+	Deliver(d Delivery)
+	// Settled reports on operations, in the order in which the session was given
+	// them. ops must not be kept. The error is the proposer's.
+	Settled(ops []Op, err error)
+}
+
+// Delivery is one message for one consumer.
+type Delivery struct {
+	Subscription *Subscription
+	Message      *record.Message
+	Tag          uint64 // names the delivery on this subscription, rising from 1
+	Redeliveries int    // how often the message came back before
+	Reserved     int    // the size that was given to Reserve
+}
+
+// Ref names a delivered message by its tag or, if that is 0, by its id.
+type Ref struct {
+	Tag       uint64
+	MessageID string
+}
+
+// SubscribeOptions say what a consumer wants.
+type SubscribeOptions struct {
+	Queue    string
+	Mode     Mode
+	Prefetch int // messages delivered and not settled; at least 1, at most Config.PrefetchMax
+	Data     any // the client's own, see Subscription.Data
+}
+
+// Subscription is a consumer of one queue. It belongs to a Session.
+type Subscription struct {
+	// Data is what the client gave to Subscribe.
+	Data any
+
+	b        *Broker
+	name     string
+	client   Client
+	mode     Mode
+	prefetch int
+
+	q *queue // set by Start; the rest is guarded by q.mu
+
+	unsettled []slot // in order of delivery, rising tags
+	live      int    // slots that are not settled
+	acking    int    // messages whose ack awaits commit
+	lastTag   uint64
+	attached  bool
+	stalled   bool // the client has no room
+	able      bool // counted in q.able
+}
+
+// slot is a delivery that is not settled; en is nil when it is.
+type slot struct {
+	tag uint64
+	en  *entry
+}
+
+// Mode is the mode given to Subscribe.
+func (c *Subscription) Mode() Mode { return c.mode }
+
+// start attaches the consumer to its queue; deliveries begin.
+func (c *Subscription) start() {
+	for {
+		q := c.b.findOrAdd(c.name, QueueInfo{Name: c.name})
+		q.mu.Lock()
+		if q.dead {
+			q.mu.Unlock()
+			continue
+		}
+		c.q, c.attached = q, true
+		q.consumers = append(q.consumers, c)
+		c.b.subscriptions.Add(1)
+		c.reckon()
+		q.kick()
+		q.mu.Unlock()
+		return
+	}
+}
+
+// stop detaches the consumer; what it has not settled goes back.
+func (c *Subscription) stop() {
+	q := c.q
+	if q == nil {
+		return
+	}
+	q.mu.Lock()
+	if !c.attached {
+		q.mu.Unlock()
+		return
+	}
+	c.attached = false
+	c.b.subscriptions.Add(-1)
+	q.consumers = slices.DeleteFunc(q.consumers, func(x *Subscription) bool { return x == c })
+	q.giveBack(c.take(len(c.unsettled)))
+	c.reckon()
+	q.kick()
+	forget := q.last == 0 && len(q.consumers) == 0
+	q.mu.Unlock()
+	if forget {
+		c.b.forget(q)
+	}
+}
+
+// Resume tells that the client has room again after a Reserve that was false.
+func (c *Subscription) Resume() {
+	c.q.mu.Lock()
+	defer c.q.mu.Unlock()
+	c.stalled = false
+	c.reckon()
+	c.q.kick()
+}
+
+// Written tells that all deliveries up to a tag are on their way to the
+// client; in mode Auto that settles them.
+func (c *Subscription) Written(tag uint64) {
+	if c.mode != Auto {
+		return
+	}
+	c.q.mu.Lock()
+	i, found := c.find(tag)
+	if found {
+		i++
+	}
+	entries := c.take(i)
+	c.await(entries)
+	c.q.kick()
+	c.q.mu.Unlock()
+	c.b.autos.add(c.q, entries)
+}
+
+// reckon brings able, and the queue's count of it, up to date.
+func (c *Subscription) reckon() {
+	able := c.attached && !c.stalled && c.live < c.prefetch && c.acking < c.b.cfg.AckWindow
+	if able == c.able {
+		return
+	}
+	c.able = able
+	if able {
+		c.q.able++
+	} else {
+		c.q.able--
+	}
+}
+
+// hold notes a delivery.
+func (c *Subscription) hold(en *entry) {
+	c.unsettled = append(c.unsettled, slot{en.tag, en})
+	c.live++
+	c.reckon()
+}
+
+// find returns the index of the slot with a tag, or where it would be.
+func (c *Subscription) find(tag uint64) (int, bool) {
+	return slices.BinarySearchFunc(c.unsettled, tag, func(s slot, t uint64) int { return cmp.Compare(s.tag, t) })
+}
+
+// locate finds the slot that a client's reference means.
+func (c *Subscription) locate(ref Ref) (int, error) {
+	if ref.Tag != 0 {
+		if i, found := c.find(ref.Tag); found && c.unsettled[i].en != nil {
+			return i, nil
+		}
+	} else {
+		for i, s := range c.unsettled {
+			if s.en != nil && s.en.id == ref.MessageID {
+				return i, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("%w", ErrUnknownMessage)
+}
+
+// ack takes what a reference covers, to be acknowledged.
+func (c *Subscription) ack(ref Ref) ([]*entry, error) {
+	c.q.mu.Lock()
+	defer c.q.mu.Unlock()
+	entries, err := c.settle(ref)
+	if err == nil {
+		c.await(entries)
+		c.q.kick()
+	}
+	return entries, err
+}
+
+// nack gives what a reference covers back to the queue.
+func (c *Subscription) nack(ref Ref) error {
+	c.q.mu.Lock()
+	defer c.q.mu.Unlock()
+	entries, err := c.settle(ref)
+	if err == nil {
+		c.q.giveBack(entries)
+		c.q.kick()
+	}
+	return err
+}
+
+// settle takes what an ack or nack with this reference covers.
+func (c *Subscription) settle(ref Ref) ([]*entry, error) {
+	if c.mode == Auto {
+		return nil, fmt.Errorf("%w (its ack mode is auto)", ErrUnknownMessage)
+	}
+	i, err := c.locate(ref)
+	if err != nil {
+		return nil, err
+	}
+	if c.mode == Cumulative {
+		return c.take(i + 1), nil
+	}
+	en := c.unsettled[i].en
+	c.clear(i)
+	c.reckon()
+	return []*entry{en}, nil
+}
+
+// take removes the first n slots and returns what was not settled in them.
+func (c *Subscription) take(n int) []*entry {
+	entries := make([]*entry, 0, min(n, c.live))
+	for _, s := range c.unsettled[:n] {
+		if s.en != nil {
+			entries = append(entries, s.en)
+		}
+	}
+	c.unsettled = c.unsettled[n:]
+	c.live -= len(entries)
+	c.trim()
+	c.reckon()
+	return entries
+}
+
+// drop removes an entry that is delivered to this consumer.
+func (c *Subscription) drop(en *entry) {
+	if i, found := c.find(en.tag); found && c.unsettled[i].en == en {
+		c.clear(i)
+	}
+}
+
+// clear settles slot i.
+func (c *Subscription) clear(i int) {
+	c.unsettled[i].en = nil
+	c.live--
+	c.trim()
+}
+
+// trim drops settled slots: those at the front, and all of them when they are
+// more than the others, so that one old message does not keep the list long.
+func (c *Subscription) trim() {
+	n := 0
+	for n < len(c.unsettled) && c.unsettled[n].en == nil {
+		n++
+	}
+	if c.unsettled = c.unsettled[n:]; len(c.unsettled) == 0 {
+		c.unsettled = nil
+	}
+	if len(c.unsettled) > 2*c.live+64 {
+		c.unsettled = slices.DeleteFunc(c.unsettled, func(s slot) bool { return s.en == nil })
+	}
+}
+
+// await marks entries whose ack is about to be proposed.
+func (c *Subscription) await(entries []*entry) {
+	for _, en := range entries {
+		en.state = stateAcking
+	}
+	c.acking += len(entries)
+	c.reckon()
+}

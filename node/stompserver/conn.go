@@ -1,0 +1,229 @@
+package stompserver
+
+import (
+	"errors"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"baton/node/broker"
+	"baton/node/stomp"
+)
+
+// conn is one client. Fields without a comment of their own belong to the
+// goroutine of runConn.
+type conn struct {
+	s    *Server
+	nc   net.Conn
+	host string
+	out  *outbox         // shared
+	sess *broker.Session // Abort by anyone, the rest by runConn
+	dec  *stomp.Decoder
+
+	version   atomic.Uint32 // stomp.Version, set once by CONNECT
+	pace      atomic.Int64  // nanoseconds between our heart-beats, 0 for none
+	connected bool
+	silence   time.Duration // longest silence of the client, 0 for any
+	deadline  time.Time     // of CONNECT
+
+	byKey    map[string]*consumer
+	byNumber map[uint64]*consumer
+	lastSub  uint64
+	headers  []headerField // scratch of SEND
+
+	writerDone chan struct{}
+}
+
+func newConn(s *Server, nc net.Conn, host string) *conn {
+	c := &conn{
+		s: s, nc: nc, host: host, out: newOutbox(s.cfg.MaxOutput),
+		byKey: map[string]*consumer{}, byNumber: map[uint64]*consumer{},
+		writerDone: make(chan struct{}),
+	}
+	c.sess = s.cfg.Broker.NewSession(client{c})
+	c.dec = stomp.NewDecoder(reader{c}, stomp.ConnectLimits())
+	return c
+}
+
+func (c *conn) v() stomp.Version { return stomp.Version(c.version.Load()) }
+
+// runConn reads and handles frames until the connection ends.
+func (c *conn) runConn() {
+	defer c.s.wg.Done()
+	defer c.s.remove(c)
+	c.deadline = time.Now().Add(c.s.cfg.ConnectTimeout)
+	c.nc.SetReadDeadline(c.deadline)
+	go c.runWriter()
+	polite := c.readFrames()
+	if polite {
+		c.out.finishUp()
+	} else {
+		c.out.close()
+	}
+	if err := c.sess.Close(); err != nil && !errors.Is(err, broker.ErrClosed) {
+		c.s.cfg.Logger.Warn("close session", "error", err)
+	}
+	if polite {
+		<-c.writerDone
+		c.linger()
+	}
+	c.out.close()
+	c.nc.Close()
+	<-c.writerDone
+}
+
+// readFrames is true if the client is owed what is in the outbox. A panic in
+// it ends this connection alone.
+func (c *conn) readFrames() (polite bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.s.panics.Add(1)
+			c.s.cfg.Logger.Error("connection failed", "remote", c.host, "panic", p, "stack", string(debug.Stack()))
+			polite = false
+		}
+	}()
+	for {
+		f, err := c.dec.Next()
+		if err == nil {
+			err = c.handle(f)
+		} else if errors.Is(err, stomp.ErrMalformed) || errors.Is(err, stomp.ErrTooLarge) {
+			f, err = nil, refuseFatally("%s", err)
+		}
+		if err == nil {
+			continue
+		}
+		var no *refusal
+		if !errors.As(err, &no) {
+			return errors.Is(err, errDisconnect)
+		}
+		receipt := ""
+		if f != nil {
+			receipt = f.Get("receipt")
+		}
+		c.sendError(no.text, receipt)
+		if no.fatal {
+			c.s.cfg.Logger.Debug("client refused", "remote", c.host, "error", no.text)
+			return true
+		}
+	}
+}
+
+func (c *conn) sendError(text, receipt string) {
+	c.s.errorsSent.Add(1)
+	c.out.append(func(b []byte) []byte { return appendError(b, c.v(), text, receipt) })
+}
+
+func (c *conn) sendReceipt(id string) {
+	if id == "" {
+		return
+	}
+	c.s.receipts.Add(1)
+	c.out.append(func(b []byte) []byte { return appendReceipt(b, c.v(), id) })
+}
+
+// linger waits until the client has closed its side, for a moment: closing a
+// socket with unread input resets it, and the client might not see our last
+// frame.
+func (c *conn) linger() {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	c.nc.SetReadDeadline(time.Now().Add(c.s.cfg.LingerTimeout))
+	io.CopyN(io.Discard, c.nc, 4<<20)
+}
+
+// abort ends the connection from outside, without a word.
+func (c *conn) abort() {
+	c.cut()
+	c.sess.Abort()
+}
+
+// cut closes the socket; reader and writer find out by themselves.
+func (c *conn) cut() {
+	c.out.close()
+	c.nc.Close()
+}
+
+// reader is the connection's stream as its decoder sees it.
+type reader struct{ *conn }
+
+// Read proposes what was gathered before it waits for more.
+func (r reader) Read(p []byte) (int, error) {
+	c := r.conn
+	if err := c.sess.Flush(); err != nil {
+		return 0, err
+	}
+	c.out.waitRoom()
+	if c.silence > 0 {
+		c.nc.SetReadDeadline(time.Now().Add(c.silence))
+	}
+	return c.nc.Read(p)
+}
+
+const writeStep = 256 << 10 // bytes that must pass within WriteTimeout
+
+// runWriter writes the outbox, and heart-beats when there was nothing else.
+func (c *conn) runWriter() {
+	defer close(c.writerDone)
+	beat := time.NewTimer(time.Hour)
+	defer beat.Stop()
+	for {
+		buf, autos, last := c.out.take()
+		if last {
+			return
+		}
+		if len(buf) == 0 {
+			c.resume()
+			if !c.awaitOutput(beat) {
+				continue
+			}
+			buf = []byte{'\n'}
+		}
+		if !c.write(buf) {
+			c.abort()
+			return
+		}
+		for _, m := range autos {
+			m.sub.Written(m.tag)
+		}
+		c.out.written(buf)
+		c.resume()
+	}
+}
+
+func (c *conn) resume() {
+	for _, sub := range c.out.resumable() {
+		sub.Resume()
+	}
+}
+
+// awaitOutput returns when the outbox has something; true means that it is
+// time for a heart-beat instead. It comes early, to be there in time.
+func (c *conn) awaitOutput(beat *time.Timer) bool {
+	var due <-chan time.Time
+	if pace := time.Duration(c.pace.Load()); pace > 0 {
+		beat.Reset(pace - pace/4)
+		due = beat.C
+	}
+	select {
+	case <-c.out.wake:
+		return false
+	case <-due:
+		return true
+	}
+}
+
+func (c *conn) write(buf []byte) bool {
+	for len(buf) > 0 {
+		c.nc.SetWriteDeadline(time.Now().Add(c.s.cfg.WriteTimeout))
+		n, err := c.nc.Write(buf[:min(len(buf), writeStep)])
+		if err != nil {
+			return false
+		}
+		buf = buf[n:]
+	}
+	return true
+}

@@ -1,0 +1,31 @@
+package stompserver
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of this package. Test with errors.Is.
+var (
+	// ErrClosed is what Serve returns after Close.
+	ErrClosed = errors.New("stompserver: closed")
+	// errDisconnect ends a connection that the client has ended politely.
+	errDisconnect = errors.New("stompserver: client disconnected")
+)
+
+// refusal is an answer to a frame that cannot be granted: one sentence for the
+// client. A fatal one also ends the connection.
+type refusal struct {
+	text  string
+	fatal bool
+}
+
+func (r *refusal) Error() string { return r.text }
+
+func refuse(format string, args ...any) error {
+	return &refusal{text: fmt.Sprintf(format, args...)}
+}
+
+func refuseFatally(format string, args ...any) error {
+	return &refusal{text: fmt.Sprintf(format, args...), fatal: true}
+}

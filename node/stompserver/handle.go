@@ -1,0 +1,105 @@
+package stompserver
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"baton/node/broker"
+	"baton/node/stomp"
+)
+
+// handle does what one frame asks for. A *refusal is answered by an ERROR; any
+// other error ends the connection.
+func (c *conn) handle(f *stomp.Frame) error {
+	if !c.connected {
+		if f.Command == stomp.CmdConnect || f.Command == stomp.CmdStomp {
+			return c.connect(f)
+		}
+		return refuseFatally("the first frame must be CONNECT")
+	}
+	switch f.Command {
+	case stomp.CmdSend:
+		return clientError(c.send(f))
+	case stomp.CmdAck, stomp.CmdNack:
+		return clientError(c.settle(f))
+	case stomp.CmdSubscribe:
+		return clientError(c.subscribe(f))
+	case stomp.CmdUnsubscribe:
+		return clientError(c.unsubscribe(f))
+	case stomp.CmdDisconnect:
+		if err := c.sess.Drain(); err != nil {
+			return err
+		}
+		c.sendReceipt(f.Get("receipt"))
+		return errDisconnect
+	case stomp.CmdBegin, stomp.CmdCommit, stomp.CmdAbort:
+		return refuse("transactions are not supported")
+	case stomp.CmdConnect, stomp.CmdStomp:
+		return refuseFatally("already connected")
+	}
+	return refuseFatally("unknown command")
+}
+
+// clientError turns the broker's errors that a client causes into refusals.
+func clientError(err error) error {
+	if errors.Is(err, broker.ErrQueueName) || errors.Is(err, broker.ErrUnknownMessage) {
+		return refuse("%s", err)
+	}
+	return err
+}
+
+// connect handles CONNECT: version, login, heart-beats.
+func (c *conn) connect(f *stomp.Frame) error {
+	version, err := stomp.Negotiate(f.Get("accept-version"))
+	if err != nil {
+		return refuseFatally("%s", err)
+	}
+	c.version.Store(uint32(version))
+	wish, err := stomp.ParseHeartBeat(f.Get("heart-beat"))
+	if err != nil {
+		return refuseFatally("%s", err)
+	}
+	if a := c.s.cfg.Auth; a != nil {
+		if err := a.Authenticate(f.Get("login"), f.Get("passcode")); err != nil {
+			c.s.cfg.Logger.Info("login refused", "remote", c.host, "error", err)
+			return refuseFatally("login or passcode is not accepted")
+		}
+	}
+	answer, pace := stomp.AnswerHeartBeat(wish, c.s.cfg.HeartBeatFloor)
+	c.pace.Store(int64(pace.Send))
+	c.silence = time.Duration(float64(pace.Receive) * c.s.cfg.HeartBeatGrace)
+	c.connected = true
+	c.nc.SetReadDeadline(time.Time{})
+	c.dec.Configure(version, c.s.cfg.Limits)
+
+	reply := stomp.Frame{Command: stomp.CmdConnected, Headers: []stomp.Header{
+		{Name: "version", Value: version.String()},
+		{Name: "session", Value: c.s.nextSession()},
+		{Name: "server", Value: c.s.cfg.ServerName},
+		{Name: "heart-beat", Value: answer.String()},
+	}}
+	if id, ok := f.Lookup("request-id"); ok {
+		reply.Headers = append(reply.Headers, stomp.Header{Name: "response-id", Value: id})
+	}
+	c.out.append(func(b []byte) []byte { return stomp.AppendFrame(b, version, &reply) })
+	return nil
+}
+
+// queueOf returns the queue that a destination means.
+func queueOf(destination string) (string, error) {
+	if name, ok := strings.CutPrefix(destination, "/queue/"); ok {
+		return name, nil
+	}
+	kind, _, _ := strings.Cut(strings.TrimPrefix(destination, "/"), "/")
+	switch kind {
+	case "topic":
+		return "", refuse("topics are not supported, only /queue/")
+	case "temp-queue", "temp-topic", "remote-temp-queue", "remote-temp-topic":
+		return "", refuse("temporary destinations are not supported, only /queue/")
+	}
+	if destination == "" {
+		return "", refuse("the frame has no destination header")
+	}
+	return "", refuse("the destination must begin with /queue/")
+}

@@ -1,0 +1,208 @@
+package stompserver
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+
+	"baton/node/broker"
+	"baton/node/stomp"
+)
+
+// subscribe handles SUBSCRIBE. Its receipt is out before the first message.
+func (c *conn) subscribe(f *stomp.Frame) error {
+	destination := f.Get("destination")
+	queue, err := queueOf(destination)
+	if err != nil {
+		return err
+	}
+	o := broker.SubscribeOptions{Queue: queue}
+	if o.Mode, err = ackMode(f.Get("ack")); err != nil {
+		return err
+	}
+	if o.Prefetch, err = c.prefetch(f); err != nil {
+		return err
+	}
+	if err := refuseSubscribeHeaders(f); err != nil {
+		return err
+	}
+	key, err := c.subscriptionKey(f)
+	if err != nil {
+		return err
+	}
+	if c.byKey[key] != nil {
+		return refuse("a subscription with this id exists already")
+	}
+	if len(c.byKey) >= c.s.cfg.MaxSubscriptions {
+		return refuse("too many subscriptions on this connection, at most %d", c.s.cfg.MaxSubscriptions)
+	}
+	receipt := f.Get("receipt")
+	id := f.Get("id")
+	c.lastSub++
+	co := &consumer{id: id, number: c.lastSub, prefix: messagePrefix(c.v(), destination, id)}
+	o.Data = co
+	if co.sub, err = c.sess.Subscribe(o); err != nil {
+		return err
+	}
+	if receipt != "" { // in order after the receipts of earlier frames
+		if err := c.sess.Drain(); err != nil {
+			return err
+		}
+		c.sendReceipt(receipt)
+	}
+	c.byKey[key], c.byNumber[co.number] = co, co
+	c.sess.Start(co.sub)
+	return nil
+}
+
+// subscriptionKey is what UNSUBSCRIBE will name: the id or, in STOMP 1.0 where
+// it may be absent, the destination.
+func (c *conn) subscriptionKey(f *stomp.Frame) (string, error) {
+	if id := f.Get("id"); id != "" {
+		return "id:" + id, nil
+	}
+	if c.v() != stomp.V10 {
+		return "", refuse("%s needs an id header", f.Command)
+	}
+	if d := f.Get("destination"); d != "" {
+		return "destination:" + d, nil
+	}
+	return "", refuse("%s needs an id or a destination header", f.Command)
+}
+
+func ackMode(value string) (broker.Mode, error) {
+	switch value {
+	case "", "auto":
+		return broker.Auto, nil
+	case "client":
+		return broker.Cumulative, nil
+	case "client-individual":
+		return broker.Individual, nil
+	}
+	return broker.Auto, refuse("ack must be auto, client or client-individual")
+}
+
+func (c *conn) prefetch(f *stomp.Frame) (int, error) {
+	value, ok := f.Lookup("activemq.prefetchSize")
+	if !ok {
+		return c.s.cfg.Prefetch, nil
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 31)
+	if err != nil || n == 0 || n > math.MaxInt32 {
+		return 0, refuse("activemq.prefetchSize must be a number from 1 up")
+	}
+	return int(n), nil
+}
+
+// refuseSubscribeHeaders refuses headers whose meaning would silently be lost.
+func refuseSubscribeHeaders(f *stomp.Frame) error {
+	for _, h := range f.Headers {
+		v := strings.TrimSpace(h.Value)
+		switch h.Name {
+		case "selector":
+			if v != "" {
+				return refuse("selectors are not supported")
+			}
+		case "transformation":
+			return refuse("transformations are not supported")
+		case "activemq.subscriptionName", "durable-subscription-name":
+			return refuse("durable subscriptions are not supported")
+		case "browser":
+			if v == "true" {
+				return refuse("queue browsing is not supported")
+			}
+		case "activemq.exclusive":
+			if v == "true" {
+				return refuse("exclusive consumers are not supported")
+			}
+		case "activemq.noLocal", "no-local":
+			if v == "true" {
+				return refuse("noLocal is not supported")
+			}
+		case "activemq.priority":
+			if v != "0" {
+				return refuse("consumer priorities are not supported")
+			}
+		}
+	}
+	return nil
+}
+
+// unsubscribe handles UNSUBSCRIBE. No message follows its receipt.
+func (c *conn) unsubscribe(f *stomp.Frame) error {
+	key, err := c.subscriptionKey(f)
+	if err != nil {
+		return err
+	}
+	co := c.byKey[key]
+	if co == nil {
+		return refuse("there is no subscription with this id")
+	}
+	delete(c.byKey, key)
+	delete(c.byNumber, co.number)
+	c.out.end(co)
+	c.sess.Unsubscribe(co.sub)
+	if receipt := f.Get("receipt"); receipt != "" {
+		if err := c.sess.Drain(); err != nil {
+			return err
+		}
+		c.sendReceipt(receipt)
+	}
+	return nil
+}
+
+// settle handles ACK and NACK.
+func (c *conn) settle(f *stomp.Frame) error {
+	if _, ok := f.Lookup("transaction"); ok {
+		return refuse("transactions are not supported")
+	}
+	do := c.sess.Ack
+	if f.Command == stomp.CmdNack {
+		if c.v() == stomp.V10 {
+			return refuse("STOMP 1.0 has no NACK")
+		}
+		do = c.sess.Nack
+	}
+	receipt := f.Get("receipt")
+	if c.v() == stomp.V12 {
+		co, tag, err := c.ackID(f)
+		if err != nil {
+			return err
+		}
+		return do(co.sub, broker.Ref{Tag: tag}, receipt)
+	}
+	ref := broker.Ref{MessageID: f.Get("message-id")}
+	if ref.MessageID == "" {
+		return refuse("%s needs a message-id header", f.Command)
+	}
+	if id := f.Get("subscription"); id != "" || c.v() == stomp.V11 {
+		co := c.byKey["id:"+id]
+		if co == nil {
+			return refuse("there is no subscription with this id")
+		}
+		return do(co.sub, ref, receipt)
+	}
+	for _, co := range c.byKey { // STOMP 1.0 names the message alone
+		if err := do(co.sub, ref, receipt); !errors.Is(err, broker.ErrUnknownMessage) {
+			return err
+		}
+	}
+	return refuse("%s", broker.ErrUnknownMessage)
+}
+
+// ackID finds what the id header of a STOMP 1.2 ACK means.
+func (c *conn) ackID(f *stomp.Frame) (*consumer, uint64, error) {
+	id, ok := f.Lookup("id")
+	if !ok {
+		return nil, 0, refuse("%s needs an id header", f.Command)
+	}
+	a, b, _ := strings.Cut(id, "-")
+	number, errA := strconv.ParseUint(a, 10, 64)
+	tag, errB := strconv.ParseUint(b, 10, 64)
+	co := c.byNumber[number]
+	if errA != nil || errB != nil || tag == 0 || co == nil {
+		return nil, 0, refuse("%s", broker.ErrUnknownMessage)
+	}
+	return co, tag, nil
+}
