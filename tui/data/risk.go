@@ -1,0 +1,69 @@
+package data
+
+import "fmt"
+
+// KindZooKeeper is the kind of a launched ZooKeeper process.
+const KindZooKeeper = "zookeeper"
+
+// Targets lists what actions can be pointed at: nodes, then other processes.
+func (s *Snapshot) Targets() []string {
+	var out []string
+	for _, n := range s.Nodes {
+		out = append(out, n.ID)
+	}
+	for _, p := range s.Processes {
+		if s.NodeByID(p.Name) == nil {
+			out = append(out, p.Name)
+		}
+	}
+	return out
+}
+
+// silences says that an action takes a process out of service.
+func silences(action string) bool {
+	switch action {
+	case ActionKill, ActionStop, ActionPause, ActionRestart, ActionCut:
+		return true
+	}
+	return false
+}
+
+// Remaining counts the nodes that could vote after an action on target.
+func (s *Snapshot) Remaining(action, target string) int {
+	have := 0
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if n.State.Alive() && (n.ID != target || !silences(action)) {
+			have++
+		}
+	}
+	return have
+}
+
+// Risk says in sentences what an action puts at stake: leadership, quorum, or
+// the ability to fail over. None means that clients will not notice.
+func (s *Snapshot) Risk(action, target string) []string {
+	if !silences(action) {
+		return nil
+	}
+	n := s.NodeByID(target)
+	if n == nil {
+		if p := s.ProcessByName(target); p != nil && p.Kind == KindZooKeeper && p.State == ProcessRunning {
+			return []string{"Without ZooKeeper the leader goes on, but nobody can take over from it."}
+		}
+		return nil
+	}
+	var out []string
+	if n.State.Leads() {
+		out = append(out, fmt.Sprintf("%s is the LEADER. %d clients are connected.", n.ID, n.Status.Clients.Connections))
+	}
+	left, size := s.Remaining(action, target), s.Quorum.Size
+	switch {
+	case !n.State.Alive():
+	case left < size:
+		out = append(out, fmt.Sprintf("Only %d of %d nodes remain; a quorum is %d: producers will wait.", left, s.Quorum.Replicas, size))
+	case len(out) > 0 && left == size:
+		out = append(out, fmt.Sprintf("%d of %d nodes remain: one more loss stops the cluster.", left, s.Quorum.Replicas))
+	}
+	return out
+}

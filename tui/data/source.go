@@ -1,0 +1,260 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"baton/demo/failover"
+	"baton/node/adminapi"
+)
+
+// Errors of a Source.
+var (
+	ErrConfig      = errors.New("data: bad configuration")
+	ErrUnsupported = errors.New("data: action is not possible on this cluster")
+)
+
+// Actions that can be done to a node.
+const (
+	ActionKill     = "kill"     // SIGKILL
+	ActionStop     = "stop"     // SIGTERM
+	ActionStart    = "start"    //
+	ActionRestart  = "restart"  // stop, wait, start
+	ActionPause    = "pause"    // SIGSTOP
+	ActionResume   = "resume"   // SIGCONT
+	ActionCut      = "cut"      // take its links away
+	ActionHeal     = "heal"     // give them back
+	ActionTransfer = "transfer" // hand leadership to it, or away from it if it leads
+)
+
+// TreeReader reads the cluster's ZooKeeper tree. It must honour ctx.
+type TreeReader func(ctx context.Context) (Tree, error)
+
+// Local is a cluster that this program launched. Processes, Ledger and
+// Failovers answer from memory, at once, and are called several times a
+// second; Do may take as long as its context allows.
+type Local interface {
+	Processes() []Process
+	Do(ctx context.Context, action, node string) error
+	Ledger() Ledger
+	Failovers() []failover.Run
+}
+
+// Supporter may be implemented by a Local that cannot do every action.
+type Supporter interface {
+	Supports(action string) (ok bool, why string)
+}
+
+// Endpoint is a node's admin listener. ID may be empty: the node tells it.
+type Endpoint struct{ ID, Admin string }
+
+// Config of a Source.
+type Config struct {
+	Cluster string
+	Nodes   []Endpoint
+	Token   string // bearer token for control verbs
+	// Tree reads ZooKeeper; nil shows the members that nodes report themselves.
+	// Nodes found in the tree are asked too.
+	Tree        TreeReader
+	TreeChanged <-chan struct{} // optional: read the tree now
+	Local       Local           // nil when attached
+
+	Refresh      time.Duration // between questions, default 250 ms
+	Timeout      time.Duration // of one question, default 1 s
+	StaleAfter   time.Duration // age of an answer that is marked, default 1 s
+	UnknownAfter time.Duration // age of an answer that says nothing, default 3 s
+	EventsMax    int           // events kept, default 2000
+	Now          func() time.Time
+	HTTP         *http.Client // default: own client without proxies
+	Logger       *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&c.Refresh, 250*time.Millisecond)
+	def(&c.Timeout, time.Second)
+	def(&c.StaleAfter, max(time.Second, 2*c.Refresh))
+	def(&c.UnknownAfter, max(3*time.Second, 3*c.StaleAfter))
+	if c.EventsMax == 0 {
+		c.EventsMax = 2000
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.HTTP == nil {
+		c.HTTP = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second}}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate says what is wrong with the configuration.
+func (c Config) Validate() error {
+	switch {
+	case len(c.Nodes) == 0 && c.Tree == nil:
+		return fmt.Errorf("%w: neither nodes nor a ZooKeeper reader", ErrConfig)
+	case c.Refresh < 0 || c.Timeout < 0 || c.StaleAfter < 0 || c.UnknownAfter < 0 || c.EventsMax < 0:
+		return fmt.Errorf("%w: negative duration or size", ErrConfig)
+	}
+	for _, n := range c.Nodes {
+		if n.Admin == "" {
+			return fmt.Errorf("%w: node %q has no admin address", ErrConfig, n.ID)
+		}
+	}
+	return nil
+}
+
+// pollersMax bounds the nodes that are asked; a tree can name any number.
+const pollersMax = 64
+
+// Source asks a cluster and publishes Snapshots.
+type Source struct {
+	cfg     Config
+	tracker failover.Tracker
+	wake    chan struct{} // something came in: publish soon
+
+	mu struct {
+		sync.Mutex
+		pollers map[string]*poller // by admin address
+		tree    Tree
+		events  eventLog
+		queues  queueLog
+		seq     uint64
+		rates   struct{ in, out series }
+		sampled time.Time
+	}
+	running sync.WaitGroup
+}
+
+// New checks the configuration. Nothing is asked before Run.
+func New(cfg Config) (*Source, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Source{cfg: cfg.withDefaults(), wake: make(chan struct{}, 1)}
+	s.mu.pollers = map[string]*poller{}
+	s.mu.events.limit = s.cfg.EventsMax
+	return s, nil
+}
+
+// Run asks and publishes until ctx ends, then waits for all it started.
+// publish is called from one goroutine, about once per Refresh and soon after
+// each event; it must not block for long.
+func (s *Source) Run(ctx context.Context, publish func(*Snapshot)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer s.running.Wait()
+	defer cancel()
+	for _, n := range s.cfg.Nodes {
+		s.addNode(ctx, n)
+	}
+	if s.cfg.Tree != nil {
+		s.running.Go(func() { s.runTree(ctx) })
+	}
+	s.runPublish(ctx, publish)
+	return ctx.Err()
+}
+
+// publishGap keeps a burst of events from becoming a burst of snapshots.
+const publishGap = 40 * time.Millisecond
+
+func (s *Source) runPublish(ctx context.Context, publish func(*Snapshot)) {
+	tick := time.NewTicker(s.cfg.Refresh)
+	defer tick.Stop()
+	gap := time.NewTimer(0)
+	defer gap.Stop()
+	for {
+		publish(s.Snapshot())
+		gap.Reset(min(publishGap, s.cfg.Refresh))
+		select {
+		case <-ctx.Done():
+			return
+		case <-gap.C:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-s.wake:
+		}
+	}
+}
+
+func (s *Source) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// addNode starts asking a node, unless that is done already.
+func (s *Source) addNode(ctx context.Context, e Endpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.mu.pollers[e.Admin]; ok || e.Admin == "" || len(s.mu.pollers) >= pollersMax {
+		return
+	}
+	p := newPoller(s, e)
+	s.mu.pollers[e.Admin] = p
+	s.running.Go(func() { p.runStatus(ctx) })
+	s.running.Go(func() { p.runEvents(ctx) })
+}
+
+// runTree reads ZooKeeper's tree again and again and starts asking every node
+// that it names.
+func (s *Source) runTree(ctx context.Context) {
+	tick := time.NewTicker(s.cfg.Refresh)
+	defer tick.Stop()
+	for {
+		s.readTree(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-s.cfg.TreeChanged:
+		}
+	}
+}
+
+func (s *Source) readTree(ctx context.Context) {
+	call, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	t, err := s.cfg.Tree(call)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		s.mu.Lock()
+		s.mu.tree.Error = Clean(err.Error())
+		s.mu.Unlock()
+		return
+	}
+	cleanTree(&t)
+	if t.At.IsZero() {
+		t.At = s.cfg.Now()
+	}
+	s.mu.Lock()
+	s.mu.tree = t
+	s.mu.Unlock()
+	for _, m := range t.Members {
+		s.addNode(ctx, Endpoint{ID: m.Node, Admin: m.Admin})
+	}
+}
+
+// Note adds a line of the console's own to the timeline.
+func (s *Source) Note(kind, node, text string) {
+	s.mu.Lock()
+	s.mu.events.add(adminapi.Event{At: s.cfg.Now(), Node: Clean(node), Kind: kind, Text: Clean(text)})
+	s.mu.Unlock()
+	s.poke()
+}

@@ -1,0 +1,299 @@
+// Package tui is the console: the one bubbletea model, the pump that brings
+// snapshots to it, and Run, which owns the terminal from the first escape
+// sequence to the last.
+package tui
+
+import (
+	"context"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"baton/tui/data"
+	"baton/tui/keymap"
+	"baton/tui/page"
+	"baton/tui/page/overview"
+)
+
+// Source brings snapshots and performs actions. data.Source is the real one.
+type Source interface {
+	// Run publishes until ctx ends, then returns after all it started has ended.
+	Run(ctx context.Context, publish func(*data.Snapshot)) error
+	// Do performs an action on a node, within ctx.
+	Do(ctx context.Context, action, node string) error
+	// Can says whether the cluster supports an action, and if not why. It must
+	// not block.
+	Can(action string) (ok bool, why string)
+}
+
+// Model is the console's state. Update changes it and does no I/O; View draws
+// it and changes nothing.
+type Model struct {
+	cfg   Config
+	table keymap.Table[*Model]
+	pages []page.Page
+	shown int // index into pages
+
+	w, h     int
+	sized    bool
+	live     *data.Snapshot // newest
+	frozen   *data.Snapshot // what the screen is held at, nil when live
+	received time.Time      // when live arrived, by the clock of ticks
+	now      time.Time      // of the stopwatch
+	ticking  bool
+
+	dialogs []dialog // the last one is on top and sees keys first
+	input   *filterInput
+	flash   flash
+	target  string // of the chaos menu
+	pressed string // the key that is being handled
+	mouse   bool
+	doing   int // actions under way
+	ctx     context.Context
+	cmds    []tea.Cmd // gathered during one Update
+}
+
+// flash is a line of its own for a while.
+type flash struct {
+	text  string
+	bad   bool // stays until a key is pressed
+	until int  // generation, so that an old timer does not clear a new text
+}
+
+// Messages to the model.
+type (
+	snapMsg struct {
+		snap *data.Snapshot
+		at   time.Time
+	}
+	tickMsg  struct{ at time.Time }
+	flashMsg struct{ generation int }
+	doneMsg  struct {
+		action, node string
+		took         time.Duration
+		err          error
+	}
+)
+
+// NewModel returns the model; it can be driven by hand in tests. Actions run
+// under ctx.
+func NewModel(ctx context.Context, cfg Config) *Model {
+	cfg = cfg.withDefaults()
+	return &Model{
+		cfg: cfg, table: actions(), pages: []page.Page{overview.New()}, ctx: ctx, mouse: !cfg.NoMouse,
+	}
+}
+
+// Init implements tea.Model.
+func (m *Model) Init() tea.Cmd { return nil }
+
+// Update implements tea.Model.
+func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	m.cmds = nil
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.resize(msg.Width, msg.Height)
+	case snapMsg:
+		m.live, m.received, m.now = msg.snap, msg.at, msg.snap.At
+		m.tick()
+	case tickMsg:
+		m.ticking = false
+		if m.live != nil {
+			m.now = m.live.At.Add(max(0, msg.at.Sub(m.received)))
+		}
+		m.tick()
+	case flashMsg:
+		if msg.generation == m.flash.until && !m.flash.bad {
+			m.flash.text = ""
+		}
+	case doneMsg:
+		m.done(msg)
+	case tea.KeyMsg:
+		m.key(msg)
+	case tea.MouseMsg:
+		m.click(msg)
+	case tea.ResumeMsg:
+		if m.mouse { // bubbletea brings back all but the mouse
+			m.cmds = append(m.cmds, tea.EnableMouseCellMotion)
+		}
+	}
+	return m, tea.Batch(m.cmds...)
+}
+
+// resize notes the size. A terminal that reports none is taken for 80x24.
+func (m *Model) resize(w, h int) {
+	if w <= 0 || h <= 0 {
+		w, h = 80, 24
+	}
+	m.w, m.h, m.sized = w, h, true
+}
+
+// tickEvery is how often the stopwatch moves between snapshots.
+const tickEvery = 100 * time.Millisecond
+
+// tick arms the one timer, only while a stopwatch runs on a live screen.
+func (m *Model) tick() {
+	if m.ticking || m.live == nil || m.frozen != nil || m.live.FailoverNow() == nil {
+		return
+	}
+	m.ticking = true
+	m.cmds = append(m.cmds, tea.Tick(tickEvery, func(at time.Time) tea.Msg { return tickMsg{at} }))
+}
+
+// snap is what the screen shows.
+func (m *Model) snap() *data.Snapshot {
+	if m.frozen != nil {
+		return m.frozen
+	}
+	return m.live
+}
+
+func (m *Model) page() page.Page { return m.pages[m.shown] }
+
+// keyView is what actions decide by. Faults always look at the live cluster.
+func (m *Model) keyView() keymap.View {
+	return keymap.View{
+		Snap: m.live, Page: m.page().Name(), Target: m.target,
+		ReadOnly: m.cfg.ReadOnly, Launched: m.cfg.Launched, Can: m.cfg.Source.Can,
+	}
+}
+
+// key gives a key to the input line, the top dialog, or the action table.
+func (m *Model) key(msg tea.KeyMsg) {
+	k := msg.String()
+	m.pressed = k
+	if m.flash.bad {
+		m.flash = flash{until: m.flash.until}
+	}
+	if k == "ctrl+c" {
+		m.interrupt()
+		return
+	}
+	if m.input != nil {
+		m.typed(msg)
+		return
+	}
+	if n := len(m.dialogs); n > 0 {
+		m.dialogs[n-1].key(m, msg)
+		return
+	}
+	m.act(m.table.Find(k, m.page().Name(), keymap.Global))
+}
+
+// act runs an action if it is allowed, after asking if it is dangerous.
+func (m *Model) act(a *keymap.Action[*Model]) {
+	if a == nil {
+		return
+	}
+	v := m.keyView()
+	if ok, why := a.Allowed(v); !ok {
+		m.say(a.Label+": "+why, false)
+		return
+	}
+	if a.Danger != nil {
+		if risk := a.Danger(v); len(risk) > 0 {
+			m.open(&confirm{title: a.Label + " " + v.Target, text: risk, action: a, target: v.Target, word: m.confirmWord(v.Target)})
+			return
+		}
+	}
+	a.Run(m)
+}
+
+// confirmWord is what has to be typed: the node's name on somebody else's
+// cluster, nothing but y on our own.
+func (m *Model) confirmWord(target string) string {
+	if m.cfg.Launched {
+		return ""
+	}
+	return target
+}
+
+// say shows a line; an error stays until a key is pressed.
+func (m *Model) say(text string, bad bool) {
+	m.flash = flash{text: data.Clean(text), bad: bad, until: m.flash.until + 1}
+	generation := m.flash.until
+	if !bad {
+		m.cmds = append(m.cmds, tea.Tick(6*time.Second, func(time.Time) tea.Msg { return flashMsg{generation} }))
+	}
+}
+
+// actionTimeout bounds one action; a dying node may never answer.
+const actionTimeout = 20 * time.Second
+
+// do performs an action of the cluster outside Update.
+func (m *Model) do(action, node string) {
+	src, parent := m.cfg.Source, m.ctx
+	m.doing++
+	m.dialogs = nil // make room for what follows
+	m.say(action+" "+node+m.cfg.Theme.Glyphs.Ellipsis, false)
+	m.cmds = append(m.cmds, func() tea.Msg {
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(parent, actionTimeout)
+		defer cancel()
+		err := src.Do(ctx, action, node)
+		return doneMsg{action, node, time.Since(begun), err}
+	})
+}
+
+func (m *Model) done(msg doneMsg) {
+	m.doing--
+	if msg.err != nil {
+		m.say(msg.err.Error(), true)
+		return
+	}
+	m.say(msg.action+" "+msg.node+": done in "+span(msg.took), false)
+}
+
+// interrupt is ctrl+c: the first asks like q, the next one leaves at once.
+func (m *Model) interrupt() {
+	if n := len(m.dialogs); n > 0 {
+		if c, ok := m.dialogs[n-1].(*confirm); ok && c.quits {
+			m.cmds = append(m.cmds, tea.Quit)
+			return
+		}
+	}
+	m.input = nil
+	m.quit()
+}
+
+// quit asks first when the nodes would stop with the console.
+func (m *Model) quit() {
+	running := 0
+	if m.live != nil {
+		for _, p := range m.live.Processes {
+			if p.State != data.ProcessExited {
+				running++
+			}
+		}
+	}
+	if !m.cfg.Launched || running == 0 {
+		m.cmds = append(m.cmds, tea.Quit)
+		return
+	}
+	m.open(&confirm{title: "stop the cluster and quit", quits: true, text: quitText(running)})
+}
+
+// freeze holds the screen, or lets it go.
+func (m *Model) freeze() {
+	if m.frozen != nil {
+		m.frozen = nil
+		m.tick()
+		return
+	}
+	m.frozen = m.live
+}
+
+func (m *Model) click(msg tea.MouseMsg) {
+	if m.snap() == nil || len(m.dialogs) > 0 {
+		return
+	}
+	f := m.frame()
+	switch {
+	case msg.Button == tea.MouseButtonWheelUp:
+		m.page().Command(page.Up, f)
+	case msg.Button == tea.MouseButtonWheelDown:
+		m.page().Command(page.Down, f)
+	case msg.Button == tea.MouseButtonLeft && msg.Action == tea.MouseActionPress:
+		m.page().Click(msg.X, msg.Y-m.bodyTop(), f)
+	}
+}
