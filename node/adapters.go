@@ -12,11 +12,12 @@ import (
 
 var processID = os.Getpid()
 
-// proposer gives the broker the leader, with the broker's word for its errors.
-type proposer struct{ leader *repl.Leader }
-
-func (p proposer) Propose(b *record.Batch, done func(error)) {
-	p.leader.Propose(b, func(err error) {
+// Propose gives the broker the leader, with the broker's word for its errors.
+func (l *leadership) Propose(b *record.Batch, done func(error)) {
+	l.leader.Propose(b, func(err error) {
+		if err == nil {
+			l.commits.Add(1)
+		}
 		if errors.Is(err, repl.ErrNoQuorum) {
 			err = broker.ErrNoQuorum
 		}

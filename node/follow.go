@@ -6,6 +6,7 @@ import (
 	"baton/node/adminapi"
 	"baton/repl"
 	"baton/repl/election"
+	"baton/repl/wire"
 	"baton/store/record"
 )
 
@@ -25,16 +26,21 @@ func (r *role) follow(s election.Step) bool {
 	}
 	r.n.events.Add(adminapi.KindFollowing, uint64(s.Epoch), fmt.Sprintf("follows %s in epoch %d", s.Leader, s.Epoch), "leader", s.Leader)
 	r.followGen++
-	r.follower = repl.StartFollower(repl.FollowerConfig{
+	f, err := repl.StartFollower(repl.FollowerConfig{
 		Identity: r.n.identity(), Leader: s.Leader, Address: address, Epoch: s.Epoch,
-		Log:       r.n.replLog(),
-		Seal:      r.n.store.Seal,
-		Sealed:    func() record.Epoch { return r.n.store.Meta().Sealed },
-		DeadAfter: r.n.cfg.ElectionTimeout,
-		Listener:  r.n.followerListener(r.followGen, s),
-		Logger:    r.n.cfg.Logger,
+		Log: r.n.replLog(), Policy: r.n.policy, Commit: r.n.knownCommit(),
+		Applied: func() record.Position { p, _ := r.n.store.Applied(); return p },
+		Seal:    r.n.store.Seal, Sealed: r.n.sealed,
+		DeadAfter: r.n.cfg.ElectionTimeout, HeartbeatInterval: r.n.cfg.ElectionTimeout / 10,
+		Listener: r.n.followerListener(r.followGen, s),
+		Logger:   r.n.cfg.Logger,
 	})
-	r.n.setFollower(r.follower)
+	if err != nil {
+		r.n.fail(fmt.Errorf("follow %s: %w", s.Leader, err))
+		return false
+	}
+	r.follower = f
+	r.n.setFollower(f)
 	return true
 }
 
@@ -91,8 +97,8 @@ func (n *Node) followerListener(gen uint64, s election.Step) repl.FollowerListen
 			n.events.Add(adminapi.KindFenced, uint64(higher), fmt.Sprintf("%s of epoch %d is fenced by epoch %d", s.Leader, s.Epoch, higher))
 			post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, s.Epoch })
 		},
-		Refused: func(code, text string) {
-			n.events.Add(adminapi.KindRefused, epoch, fmt.Sprintf("%s refuses this node: %s", s.Leader, text), "code", code)
+		Refused: func(code wire.Code, text string) {
+			n.events.Add(adminapi.KindRefused, epoch, fmt.Sprintf("%s refuses this node: %s", s.Leader, text), "code", fmt.Sprint(code))
 		},
 		LogFailed: func(err error) { n.fail(fmt.Errorf("write the log: %w", err)) },
 	}

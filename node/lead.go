@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"baton/node/adminapi"
@@ -33,11 +34,11 @@ type leadership struct {
 	leader *repl.Leader
 	// admitted are the members that the leader serves. Touched by the role loop.
 	admitted map[string]bool
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-
-	mu struct {
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	commits  atomic.Uint64 // proposals of clients that were committed
+	mu       struct {
 		sync.Mutex
 		broker *broker.Broker
 		server *stompserver.Server
@@ -60,7 +61,7 @@ func (r *role) promote(epoch record.Epoch) bool {
 	}
 	leader, err := repl.StartLeader(repl.LeaderConfig{
 		Identity: n.identity(), Epoch: epoch, Log: n.replLog(), Voters: voters, Replicas: n.cfg.Replicas, Policy: n.policy,
-		Commit:            min(n.applier.position(), n.store.Log().Positions().Append),
+		Commit:            n.knownCommit(),
 		EpochStart:        record.EpochStart{ClusterID: r.self.ClusterID, Leader: n.cfg.ID, Replicas: n.cfg.Replicas, Members: voters},
 		HeartbeatInterval: n.cfg.ElectionTimeout / 10,
 		QuorumTimeout:     n.cfg.QuorumTimeout,
@@ -112,7 +113,7 @@ func (l *leadership) stop() {
 	b, s := l.mu.broker, l.mu.server
 	l.mu.Unlock()
 	if s != nil {
-		s.Close()
+		s.Close("this node does not lead any more")
 	}
 	l.leader.Stop(errSteppedDown)
 	l.wg.Wait()
@@ -156,7 +157,7 @@ func (l *leadership) runServe() {
 func (l *leadership) open() error {
 	n := l.n
 	b, err := broker.New(broker.Config{
-		Proposer: proposer{l.leader}, Index: brokerIndex{n.store}, Messages: n.store,
+		Proposer: l, Index: brokerIndex{n.store}, Messages: n.store,
 		IDPrefix: fmt.Sprintf("%s-%d-", n.cfg.ID, l.epoch), Logger: n.cfg.Logger,
 		OnFailure: func(err error) { l.post(func(r *role) { r.resign(err.Error()) }) },
 	})
@@ -184,8 +185,13 @@ func (l *leadership) open() error {
 	l.mu.Lock()
 	l.mu.broker, l.mu.server = b, s
 	l.mu.Unlock()
+	l.wg.Go(func() {
+		if err := s.Serve(); err != nil && l.ctx.Err() == nil {
+			l.post(func(r *role) { r.resign(fmt.Sprintf("cannot serve clients: %v", err)) })
+		}
+	})
 	if l.ctx.Err() != nil { // stopped meanwhile: stop may have missed the server
-		s.Close()
+		s.Close("this node does not lead any more")
 		return nil
 	}
 	n.events.Add(adminapi.KindServing, epoch, fmt.Sprintf("%s serves clients on %s in epoch %d", n.cfg.ID, n.cfg.ListenStomp, l.epoch), "leader", n.cfg.ID)

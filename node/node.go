@@ -110,7 +110,7 @@ func (n *Node) open() error {
 	n.noteRecovery()
 	n.applier = newApplier(n.store)
 	n.server, err = repl.NewServer(repl.ServerConfig{Listener: replLn, Identity: n.identity,
-		Sealed: func() record.Epoch { return n.store.Meta().Sealed }, Logger: cfg.Logger})
+		Sealed: n.sealed, DeadAfter: cfg.ElectionTimeout, Logger: cfg.Logger})
 	if err != nil {
 		return errors.Join(err, replLn.Close(), adminLn.Close())
 	}
@@ -240,6 +240,14 @@ func (n *Node) flushInterval() time.Duration {
 func (n *Node) identity() repl.Identity {
 	m := n.store.Meta()
 	return repl.Identity{ClusterID: m.ClusterID, Node: n.cfg.ID, Incarnation: m.Incarnation, Token: []byte(n.cfg.Token)}
+}
+
+// sealed is the highest epoch promised on disk.
+func (n *Node) sealed() record.Epoch { return n.store.Meta().Sealed }
+
+// knownCommit is how much of the own log is known to be committed.
+func (n *Node) knownCommit() record.Position {
+	return min(n.applier.position(), n.store.Log().Positions().Append)
 }
 
 // replLog is the log as replication may use it: a truncation goes through the

@@ -106,7 +106,7 @@ func (n *Node) positions(s *adminapi.Status) {
 func (n *Node) zookeeper(rs roleStatus) adminapi.ZooKeeper {
 	st := n.zk.State()
 	return adminapi.ZooKeeper{Servers: n.cfg.ZK, Path: n.cfg.ZKPath, Connected: st.Connected, Server: st.Server,
-		SessionID: fmt.Sprintf("%x", uint64(st.SessionID)), TimeoutMS: int(st.Timeout.Milliseconds()), Eid: rs.eid, Expiries: st.Expiries}
+		SessionID: fmt.Sprintf("%x", uint64(st.SessionID)), TimeoutMS: int(st.SessionTimeout.Milliseconds()), Eid: rs.eid, Expiries: int(st.Expiries)}
 }
 
 // totals are the counters of leaderships that have ended.
@@ -130,7 +130,7 @@ func (l *leadership) figures() (b broker.Stats, receipts, commits uint64) {
 	if srv != nil {
 		receipts = srv.Stats().Receipts
 	}
-	return b, receipts, l.leader.Status().Commits
+	return b, receipts, l.commits.Load()
 }
 
 func (n *Node) counters(s *adminapi.Status, l *leadership) {
@@ -162,7 +162,7 @@ func (n *Node) Queues() []adminapi.Queue {
 		b := l.mu.broker
 		l.mu.Unlock()
 		if b != nil {
-			return b.Queues()
+			return b.Snapshot()
 		}
 	}
 	var out []adminapi.Queue

@@ -33,13 +33,13 @@ func (n *Node) Transfer(ctx context.Context, to string) error {
 	if to == n.cfg.ID {
 		return fmt.Errorf("%s leads already", to)
 	}
-	chosen, resume, err := l.leader.Transfer(ctx, to)
+	chosen, err := l.leader.Transfer(ctx, to)
 	if err != nil {
 		return fmt.Errorf("hand over: %w", err)
 	}
 	n.events.Add(adminapi.KindTransfer, uint64(l.epoch), fmt.Sprintf("hands over to %s", chosen), "to", chosen)
 	if err := n.writeTransfer(ctx, l, chosen); err != nil {
-		resume()
+		l.leader.Resume()
 		return fmt.Errorf("hand over to %s: %w", chosen, err)
 	}
 	return n.awaitSuccessor(ctx, l)
