@@ -72,9 +72,9 @@ func seedOf(t *testing.T) uint64 {
 // model, many times over on the same directory.
 func TestCrash(t *testing.T) {
 	seed := seedOf(t)
-	lives := 150
+	lives := 40
 	if testing.Short() {
-		lives = 30
+		lives = 15
 	}
 	for run := range 4 {
 		rng := rand.New(rand.NewPCG(seed, uint64(run)))
@@ -82,7 +82,7 @@ func TestCrash(t *testing.T) {
 		disk := vfs.NewMem()
 		for life := range lives {
 			var calls atomic.Int64
-			dieAt := int64(rng.IntN(400))
+			dieAt := int64(rng.IntN(200))
 			if rng.IntN(4) == 0 {
 				dieAt /= 10
 			}
@@ -130,7 +130,7 @@ func crashConfig(fs vfs.FS) store.Config {
 
 // workload ends with the first error, which must be that of the crash.
 func workload(t *testing.T, where string, rng *rand.Rand, s *store.Store, m *model) {
-	for {
+	for range 150 {
 		var err error
 		switch n := rng.IntN(100); {
 		case n < 60:
