@@ -159,7 +159,7 @@ func TestOutputIsBounded(t *testing.T) {
 	log := brokertest.NewLog()
 	_, address := startServer(t, log, func(c *stompserver.Config) { c.MaxOutput = 64 << 10 })
 	p := dial(t, address, "1.2")
-	const n, size = 300, 256 << 10
+	const n, size = 100, 256 << 10
 	for i := range n {
 		p.send("q", strings.Repeat("x", size), "receipt:"+strconv.Itoa(i))
 		p.wantReceipt(strconv.Itoa(i))
@@ -168,7 +168,7 @@ func TestOutputIsBounded(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	c := dial(t, address, "1.2")
-	c.nc.(*net.TCPConn).SetReadBuffer(16 << 10)
+	c.nc.(*net.TCPConn).SetReadBuffer(64 << 10)
 	c.subscribe("q", "client-individual")
 	c.want("MESSAGE")
 	p.publish("other", "1") // others are served meanwhile

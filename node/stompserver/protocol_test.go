@@ -197,7 +197,7 @@ func TestMessageHeaders(t *testing.T) {
 	} {
 		require.Equal(t, want, f.Get(name), name)
 	}
-	require.True(t, strings.HasPrefix(f.Get("message-id"), "ID:"))
+	require.True(t, strings.HasPrefix(f.Get("message-id"), "ID-"))
 	require.NotEqual(t, "9", f.Get("ack"))
 	n := 0
 	for _, h := range f.Headers {
