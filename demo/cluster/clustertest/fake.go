@@ -37,7 +37,7 @@ import (
 // Env makes a test binary play: TestMain calls Main if it is set. Its value is
 // a comma list of quirks: "die" (node n2 fails at start), "forget" (a new
 // leader does not know what the old one stored), "diverge" (n3 reports another
-// hash), "mute" (never ready).
+// hash), "mute" (never ready), "hold" (the first leader delivers nothing).
 const Env = "BATON_TEST_CLUSTER"
 
 // Main plays the program and returns its exit code.
@@ -267,6 +267,7 @@ func (n *node) lead() error {
 	if err != nil {
 		return err
 	}
+	s.Hold(quirk("hold") && epoch == 1)
 	if err := os.WriteFile(filepath.Join(n.shared, "leader"), fmt.Appendf(nil, "%d %s", epoch, n.id), 0o600); err != nil {
 		return err
 	}
