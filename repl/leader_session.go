@@ -54,6 +54,7 @@ func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
 	defer close(s.done)
 	defer conn.Close()
 	log := l.cfg.Logger.With(keyPeer, p.Node, keyEpoch, l.cfg.Epoch, keyAddress, conn.Remote())
+	l.meet(p)
 	refusal, old := l.claim(s, p)
 	if refusal != nil {
 		log.Warn("follower refused", keyError, conn.Refuse(l.cfg.Epoch, *refusal))
@@ -83,27 +84,34 @@ func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
 	}
 }
 
+// meet learns from the first words of a member that has sealed a higher epoch;
+// it may have no more to say to this leader.
+func (l *Leader) meet(p transport.Peer) {
+	l.mu.Lock()
+	known := l.mu.peers[p.Node] != nil
+	l.mu.Unlock()
+	if known && p.Epoch > l.cfg.Epoch {
+		l.fenced(p.Epoch)
+	}
+}
+
 // claim makes s the newest session of its node, or says why not. The older
 // session is returned and is the caller's to close and to wait for.
 func (l *Leader) claim(s *session, p transport.Peer) (refusal *wire.Refuse, old *session) {
 	l.mu.Lock()
 	pe := l.mu.peers[p.Node]
 	known, ended := pe != nil, l.mu.ended != nil
-	higher := p.Epoch > l.cfg.Epoch
-	if known && !ended && !higher {
+	if known && !ended {
 		old, pe.session, s.pe = pe.session, s, pe
 		pe.prog.Lost()
 		l.wg.Add(1)
 	}
 	l.mu.Unlock()
-	switch {
-	case !known:
+	if !known {
 		return &wire.Refuse{Code: wire.CodeStranger, Epoch: l.cfg.Epoch, Text: fmt.Sprintf(
 			"node %s is not a member of cluster %q: register it first, or check its node id and ZooKeeper path", p.Node, l.cfg.Identity.ClusterID)}, nil
-	case higher:
-		l.fenced(p.Epoch)
 	}
-	if ended || higher {
+	if ended {
 		r := l.notLeading()
 		return &r, nil
 	}

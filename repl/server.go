@@ -189,6 +189,9 @@ func (s *Server) handshake(nc net.Conn) (*transport.Conn, transport.Peer, wire.A
 	if err != nil {
 		return nil, peer, wire.Attach{}, err
 	}
+	if l := s.leader(); l != nil {
+		l.meet(peer)
+	}
 	_, body, err := conn.Next()
 	if err != nil {
 		return nil, peer, wire.Attach{}, fmt.Errorf("read attach: %w", err)

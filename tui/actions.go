@@ -73,13 +73,13 @@ func faults() []action {
 		}
 	}
 	return []action{
-		one("kill", "k", data.ActionKill, "kill", "SIGKILL: no goodbye, its sockets close at once"),
+		one("kill", "k", data.ActionKill, "kill", "SIGKILL: no goodbye, sockets close at once"),
 		one("stop", "t", data.ActionStop, "terminate", "SIGTERM: a clean stop, it says goodbye"),
 		one("pause", "p", data.ActionPause, "pause", "SIGSTOP: alive but silent, a zombie"),
 		one("resume", "c", data.ActionResume, "continue", "SIGCONT: a paused process goes on"),
 		one("start", "s", data.ActionStart, "start", "start a process that is down"),
 		one("restart", "R", data.ActionRestart, "restart", "clean stop, then start again"),
-		one("cut", "z", data.ActionCut, "cut links", "take away its links to the others and ZooKeeper"),
+		one("cut", "z", data.ActionCut, "cut links", "take its links to nodes and ZooKeeper away"),
 		one("heal", "u", data.ActionHeal, "heal", "give it its links back"),
 		one("transfer", "T", data.ActionTransfer, "transfer", "hand leadership over without losing a message"),
 	}

@@ -33,21 +33,27 @@ func (m *Model) close() {
 type help struct{ offset int }
 
 func (h *help) key(m *Model, msg tea.KeyMsg) {
+	f := m.dialogFrame()
+	lines := h.lines(m, f)
 	switch msg.String() {
 	case "down", "j":
 		h.offset++
 	case "up", "k":
-		h.offset = max(0, h.offset-1)
+		h.offset--
 	case "pgdown", "ctrl+d", " ":
 		h.offset += 10
 	case "pgup", "ctrl+u":
-		h.offset = max(0, h.offset-10)
+		h.offset -= 10
 	default:
 		m.close()
 	}
+	h.offset = max(0, min(h.offset, len(lines)-(helpHeight(f, lines)-2)))
 }
 
-func (h *help) render(m *Model, f page.Frame) []string {
+func helpHeight(f page.Frame, lines []string) int { return min(len(lines)+2, f.H) }
+
+// lines is the whole help.
+func (h *help) lines(m *Model, f page.Frame) []string {
 	t := f.Theme
 	w := min(76, f.W)
 	var lines []string
@@ -63,15 +69,19 @@ func (h *help) render(m *Model, f page.Frame) []string {
 	}
 	section("keys", m.page().Name(), keymap.Global)
 	section("in the chaos menu (x)", keymap.Chaos)
-	lines = append(lines, " "+t.Paint(style.Strong, "signs"), "  "+legend(t, w-4)[0], "  "+legend(t, w-4)[1],
+	return append(lines, " "+t.Paint(style.Strong, "signs"), "  "+legend(t, w-4)[0], "  "+legend(t, w-4)[1],
 		" "+t.Paint(style.Dim, "leader and follower are what ActiveMQ calls master and slave"))
-	height := min(len(lines)+2, f.H)
-	h.offset = max(0, min(h.offset, len(lines)-(height-2)))
+}
+
+func (h *help) render(m *Model, f page.Frame) []string {
+	t, lines := f.Theme, h.lines(m, f)
+	height := helpHeight(f, lines)
+	offset := max(0, min(h.offset, len(lines)-(height-2))) // the window may have grown
 	box := component.Box{Title: t.Paint(style.Strong, "help"), Footer: t.Paint(style.Dim, "any key closes"), Focus: true}
 	if len(lines) > height-2 {
 		box.Footer = t.Paint(style.Dim, "↑↓ scroll  any other key closes")
 	}
-	return box.Render(t, lines[h.offset:], w, height)
+	return box.Render(t, lines[min(offset, len(lines)):], min(76, f.W), height)
 }
 
 func legend(t style.Theme, w int) [2]string {

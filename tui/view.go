@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"baton/tui/component"
 	"baton/tui/page"
 	"baton/tui/style"
@@ -46,6 +48,9 @@ func (m *Model) View() string {
 	}
 	lines := component.Clip(m.draw(), m.w, m.h)
 	out := strings.Join(lines, "\n")
+	if m.cfg.Theme.Level == style.Plain {
+		out = ansi.Strip(out)
+	}
 	if m.cfg.Theme.ASCII {
 		out = component.ToASCII(out)
 	}
@@ -78,18 +83,24 @@ func (m *Model) overlaid(lines []string) []string {
 		lines = append(lines, "")
 	}
 	for _, d := range m.dialogs[max(0, len(m.dialogs)-2):] {
-		f := m.frame()
-		f.H = m.h
-		if m.h > 12 {
-			f.H = m.h - 2 // leave the status bar and the key line to be seen
-		}
-		box := d.render(m, f)
+		box := d.render(m, m.dialogFrame())
 		if len(box) == 0 {
 			continue
 		}
 		lines = component.Overlay(lines, box, (m.w-component.Width(box[0]))/2, max(0, (m.h-len(box))/2), m.w)
 	}
 	return lines
+}
+
+// dialogFrame is the room for a dialog: it leaves the status bar and the key
+// line to be seen where there is room for that.
+func (m *Model) dialogFrame() page.Frame {
+	f := m.frame()
+	f.H = m.h
+	if m.h > 12 {
+		f.H = m.h - 2
+	}
+	return f
 }
 
 // statusBar is the first line: who, what, how it fares.

@@ -79,7 +79,8 @@ type Config struct {
 	Index    Index
 	Messages Messages
 	// IDPrefix begins every message id given by this broker. It must be unique
-	// to this leadership: node id and epoch are in it.
+	// to this leadership: node id and epoch are in it. It may hold letters, digits
+	// and dashes only: some clients of STOMP 1.0 escape what 1.0 does not.
 	IDPrefix string
 
 	Window        int   // entries of a queue in memory; 1024
@@ -134,6 +135,11 @@ func (c Config) withDefaults() Config {
 func (c Config) Validate() error {
 	if c.Proposer == nil || c.Index == nil || c.Messages == nil || c.IDPrefix == "" {
 		return errors.New("broker: config lacks Proposer, Index, Messages or IDPrefix")
+	}
+	for _, r := range c.IDPrefix {
+		if r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+			return fmt.Errorf("broker: config: IDPrefix %q has %q, only letters, digits and dashes are allowed", c.IDPrefix, r)
+		}
 	}
 	for _, f := range []struct {
 		name  string

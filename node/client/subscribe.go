@@ -134,7 +134,7 @@ func (sub *Subscription) confirmed(ctx context.Context) error {
 			case <-wait.Done():
 			}
 		}
-		ended <- fmt.Errorf("%w: %w", ErrNoServer, wait.Err())
+		ended <- fmt.Errorf("not confirmed in time: %w", wait.Err())
 	}()
 	select {
 	case err := <-sub.first:
@@ -190,6 +190,10 @@ func (c *Client) deliver(s *session, f *frame.Frame) {
 		ContentType: f.Header.Get(frame.ContentType), Body: f.Body, Header: f.Header,
 		Redelivered: f.Header.Get("redelivered") == "true", Connection: s.num,
 		ackID: f.Header.Get(frame.Ack), sub: sub, s: s,
+	}
+	select {
+	case sub.first <- nil: // as good as the receipt, which go-stomp's server never sends
+	default:
 	}
 	select {
 	case sub.queue <- m:

@@ -14,8 +14,9 @@ import (
 
 // Errors of the log.
 var (
-	ErrGap    = errors.New("repltest: batch does not continue the log")
-	ErrClosed = errors.New("repltest: log failed")
+	ErrGap     = errors.New("repltest: batch does not continue the log")
+	ErrTrimmed = errors.New("repltest: position is no longer retained")
+	ErrClosed  = errors.New("repltest: log failed")
 )
 
 // Log is an in-memory log. Writes and flushes happen at once unless held.
@@ -25,6 +26,7 @@ type Log struct {
 		sync.Mutex
 		buf        []byte
 		ends       []record.Position // of every batch, ascending
+		start      record.Position
 		boundaries []record.EpochBoundary
 		epoch      record.Epoch
 		written    record.Position
@@ -93,6 +95,9 @@ func (l *Log) Read(from record.Position, max int) ([]byte, error) {
 	if l.mu.failed != nil {
 		return nil, l.mu.failed
 	}
+	if from < l.mu.start {
+		return nil, fmt.Errorf("%w: %d, retained from %d", ErrTrimmed, from, l.mu.start)
+	}
 	to := from
 	next, _ := slices.BinarySearch(l.mu.ends, from+1)
 	for _, e := range l.mu.ends[next:] {
@@ -111,7 +116,7 @@ func (l *Log) Read(from record.Position, max int) ([]byte, error) {
 func (l *Log) Positions() record.Positions {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return record.Positions{Append: l.end(), Written: l.mu.written, Flush: l.mu.flush, Epoch: l.mu.epoch}
+	return record.Positions{Start: l.mu.start, Append: l.end(), Written: l.mu.written, Flush: l.mu.flush, Epoch: l.mu.epoch}
 }
 
 // EpochBoundaries implements repl.Log.
@@ -183,6 +188,28 @@ func (l *Log) Fail(err error) {
 	defer l.mu.Unlock()
 	l.mu.failed = fmt.Errorf("%w: %w", ErrClosed, err)
 	l.notify()
+}
+
+// Crash loses what was not flushed, as a power failure does. No role may be
+// using the log.
+func (l *Log) Crash() {
+	l.mu.Lock()
+	to := l.mu.flush
+	l.mu.holdFlush, l.mu.holdWrite = false, false
+	l.mu.Unlock()
+	if err := l.TruncateTo(to); err != nil {
+		panic(fmt.Sprintf("repltest: crash at %d: %v", to, err))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.cuts = nil
+}
+
+// Trim forgets what is before a batch boundary, as retention does.
+func (l *Log) Trim(to record.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.start = to
 }
 
 // Bytes is a copy of the whole log.

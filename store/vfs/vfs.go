@@ -63,17 +63,21 @@ type Info struct {
 }
 
 // MkdirAll makes a directory and those above it that are missing, and makes
-// each new name durable.
+// each new name durable. One that exists may have been made by a process that
+// was killed before it came to sync the name, so that is done again.
 func MkdirAll(fsys FS, dir string) error {
+	parent := filepath.Dir(dir)
 	if info, err := fsys.Stat(dir); err == nil {
 		if !info.Dir {
 			return fmt.Errorf("make directory %s: a file has that name", dir)
+		}
+		if err := fsys.SyncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
 		}
 		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	parent := filepath.Dir(dir)
 	if parent != dir {
 		if err := MkdirAll(fsys, parent); err != nil {
 			return err

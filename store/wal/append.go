@@ -87,7 +87,7 @@ func (l *Log) waitForRoom(size int64) error {
 		if err := l.usable(); err != nil {
 			return err
 		}
-		if !l.mu.truncating && (l.mu.queueBytes == 0 || l.mu.queueBytes+size <= maxQueuedBytes) {
+		if !l.mu.truncating && (l.mu.queueBytes == 0 || l.mu.queueBytes+size <= l.cfg.QueueBytes) {
 			return nil
 		}
 		l.idle.Wait()

@@ -14,9 +14,8 @@ import (
 const (
 	minSegmentSize = 4 << 10
 	maxSegmentSize = 1 << 40
-	maxQueuedBytes = 64 << 20 // appended and not yet written; beyond it Append waits
-	zeroAhead      = 4 << 20  // bytes kept zero-filled in front of the append position
-	zeroChunk      = 1 << 20  // bytes of zeros written at a time
+	zeroAhead      = 4 << 20 // bytes kept zero-filled in front of the append position
+	zeroChunk      = 1 << 20 // bytes of zeros written at a time
 	readChunk      = 1 << 20
 	maxOpenFiles   = 64 // sealed segments kept open for readers
 )
@@ -76,6 +75,9 @@ type Config struct {
 	// FlushInterval is the least time between two syncs; 0 syncs as soon as
 	// something was written. Longer ones are for the memory sync policies.
 	FlushInterval time.Duration
+	// QueueBytes bounds what is appended and not yet written, 64 MiB if 0;
+	// Append waits beyond it. A single larger batch is still accepted.
+	QueueBytes int64
 	// Start is a position that the log must reach back to: a log whose oldest
 	// segment begins above it has lost segments.
 	Start record.Position
@@ -90,6 +92,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SegmentSize == 0 {
 		c.SegmentSize = 64 << 20
+	}
+	if c.QueueBytes == 0 {
+		c.QueueBytes = 64 << 20
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -110,6 +115,9 @@ func (c Config) Validate() error {
 	}
 	if c.FlushInterval < 0 {
 		return fmt.Errorf("wal: flush interval %s is negative", c.FlushInterval)
+	}
+	if c.QueueBytes < 0 {
+		return fmt.Errorf("wal: queue bound %d is negative", c.QueueBytes)
 	}
 	return nil
 }

@@ -8,7 +8,16 @@ type Box struct {
 	Right  string // at the right end of the top edge
 	Footer string // at the right end of the bottom edge
 	Focus  bool   // double frame and a marker beside the title
+	Pad    bool   // a blank cell inside both edges
 	Alarm  style.Role
+}
+
+// Inner is the width that a box leaves to its lines.
+func (b Box) Inner(w int) int {
+	if b.Pad {
+		return w - 4
+	}
+	return w - 2
 }
 
 // Render frames lines into exactly h rows of w cells; lines beyond that are
@@ -33,6 +42,9 @@ func (b Box) Render(t style.Theme, lines []string, w, h int) []string {
 		line := ""
 		if i < len(lines) {
 			line = lines[i]
+		}
+		if b.Pad {
+			line = " " + Pad(line, inner-2) + " "
 		}
 		out = append(out, v+Pad(line, inner)+v)
 	}

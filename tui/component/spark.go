@@ -11,11 +11,21 @@ import (
 // NaN is a gap: nothing was known then. Older values than fit are merged by
 // their maximum, so a short spike is never lost.
 func Spark(t style.Theme, values []float64, w int) string {
+	return spark(t, values, w, 1)
+}
+
+// SparkLow is Spark with room above: for figures that hardly move, which would
+// otherwise fill the row.
+func SparkLow(t style.Theme, values []float64, w int) string {
+	return spark(t, values, w, 1.5)
+}
+
+func spark(t style.Theme, values []float64, w int, room float64) string {
 	if w <= 0 {
 		return ""
 	}
 	cells := Resample(values, w)
-	top := highest(cells)
+	top := highest(cells) * room
 	var b strings.Builder
 	for _, v := range cells {
 		b.WriteString(sparkCell(t, v, top))
@@ -44,7 +54,7 @@ func Chart(t style.Theme, values []float64, w, h int) []string {
 		return []string{Spark(t, values, w)}
 	}
 	cells := Resample(values, w)
-	top := highest(cells)
+	top := highest(cells) * float64(8*h) / float64(8*h-3) // a gap to what is above
 	steps := t.Glyphs.Spark
 	out := make([]string, h)
 	for row := range h {

@@ -191,13 +191,15 @@ func (s *Snapshot) deriveHealth(leader *Node) Health {
 		}
 	}
 	switch {
+	case answered == 0 && s.Launched:
+		return HealthStarting
 	case answered == 0:
 		return HealthUnknown
 	case leader != nil && leader.Fresh == Fresh:
 		return s.servedHealth(leader)
 	case s.FailoverNow() != nil && s.Quorum.OK:
 		return HealthFailover
-	case fresh == 0:
+	case fresh == 0, leader != nil: // it may well go on, out of our sight
 		return HealthUnreached
 	case !s.Quorum.OK:
 		return HealthNoQuorum

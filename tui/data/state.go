@@ -81,13 +81,14 @@ const (
 	HealthFailover                // a new leader is being chosen
 	HealthNoQuorum                // too few replicas: producers wait
 	HealthNoLeader                // nobody serves
-	HealthUnreached               // no node answers any more
+	HealthUnreached               // no node, or not the one that led, answers any more
+	HealthStarting                // launched, nobody has answered yet
 )
 
 var healthWords = map[Health]string{
 	HealthUnknown: "CONNECTING", HealthHealthy: "HEALTHY", HealthDegraded: "DEGRADED", HealthZKDown: "ZK DOWN",
 	HealthElecting: "ELECTING", HealthFailover: "FAILOVER", HealthNoQuorum: "NO QUORUM", HealthNoLeader: "NO LEADER",
-	HealthUnreached: "NO ANSWER",
+	HealthUnreached: "NO ANSWER", HealthStarting: "STARTING",
 }
 
 // Word is the health in capitals.

@@ -37,7 +37,7 @@ func HealthLook(t style.Theme, h data.Health) (glyph string, role style.Role) {
 		return g.Leader, style.Good
 	case data.HealthDegraded, data.HealthZKDown:
 		return g.CatchUp, style.Warn
-	case data.HealthElecting:
+	case data.HealthElecting, data.HealthStarting:
 		return g.Starting, style.Warn
 	case data.HealthFailover:
 		return g.Elected, style.Accent

@@ -80,19 +80,25 @@ func (d *drawing) row(y int, r []cell) {
 	for i := 0; i < len(r); {
 		c := r[i]
 		j, w := i+1, c.width
-		if _, block := blockOf(c.text); !block && c.width == 1 {
-			for j < len(r) && r[j].style == c.style && r[j].width == 1 {
-				if _, b := blockOf(r[j].text); b {
-					break
-				}
-				w += r[j].width
-				j++
-			}
+		for j < len(r) && c.width == 1 && r[j].style == c.style && r[j].width == 1 && joins(c.text, r[j].text) {
+			w++
+			j++
 		}
 		d.run(x, y, w, r[i:j])
 		x += w
 		i = j
 	}
+}
+
+// joins says that a cell continues the run that began with first: text goes
+// with text, a drawn sign only with its like.
+func joins(first, next string) bool {
+	return first == next || !drawn(first) && !drawn(next)
+}
+
+func drawn(s string) bool {
+	_, block := blockOf(s)
+	return block || lineOf(s) != ""
 }
 
 func (d *drawing) run(x, y, w int, cells []cell) {
@@ -112,8 +118,19 @@ func (d *drawing) run(x, y, w int, cells []cell) {
 		fmt.Fprintf(&d.out, `<rect x="%.2f" y="%.2f" width="%.2f" height="%.2f" fill="%s"/>`, px, py, pw+.3, d.ch+.3, back)
 	}
 	if b, ok := blockOf(cells[0].text); ok {
-		fmt.Fprintf(&d.out, `<rect x="%.2f" y="%.2f" width="%.2f" height="%.2f" fill="%s" opacity="%g"/>`+"\n",
-			px+b.x*d.cw, py+b.y*d.ch, b.w*d.cw+.3, b.h*d.ch+.3, fore, b.shade)
+		if s.faint {
+			b.shade *= .6
+		}
+		wide := b.w * d.cw
+		if b.w == 1 {
+			wide = pw
+		}
+		fmt.Fprintf(&d.out, `<rect x="%.2f" y="%.2f" width="%.2f" height="%.2f" fill="%s" opacity="%.2g"/>`+"\n",
+			px+b.x*d.cw, py+b.y*d.ch, wide, b.h*d.ch+.3, fore, b.shade)
+		return
+	}
+	if lineOf(cells[0].text) != "" {
+		d.lines(px, py, cells, fore, s.faint)
 		return
 	}
 	var text strings.Builder

@@ -37,7 +37,7 @@ func CatchingUp() *data.Snapshot {
 	s.Nodes[0].Status.Quorum.Missing = []string{"n3"}
 	s.Failovers = []failover.Run{run(1, 14*time.Minute, "kill n3", 12*ms, 21*ms, 30*ms, 62*ms, 96*ms)}
 	events(s,
-		"-9s console console.action you: start n3",
+		"-9s n3 console.action you: start n3",
 		"-8.4s n3 zk.joined n3 joined as 0000000024",
 		"-8.1s n1 repl.follower_attached n3 attached from 127.0.0.1:40022",
 		"-8.0s n3 repl.catch_up n3 continues from 0, 1 048 210 bytes to go")
@@ -69,7 +69,7 @@ func Failover() *data.Snapshot {
 	s.QueuesAt = at.Add(-171 * ms)
 	s.Failovers = []failover.Run{run(1, 14*time.Minute, "kill n3", 12*ms, 21*ms, 30*ms, 62*ms, 96*ms), run(2, 71*ms, "kill n1", 12*ms, 24*ms, 33*ms)}
 	events(s,
-		"-71ms console console.action you: kill n1",
+		"-71ms n1 console.action you: kill n1",
 		"-59ms n2 election.suspected n2 suspects the leader of epoch 7",
 		"-47ms n3 election.quorum_sealed 2 of 3 members sealed epoch 8",
 		"-38ms n2 election.elected n2 leads epoch 8: highest position, lowest number")
@@ -91,7 +91,7 @@ func FailedOver() *data.Snapshot {
 	s.Ledger.InDoubt = 3
 	s.Failovers = []failover.Run{run(1, 14*time.Minute, "kill n3", 12*ms, 21*ms, 30*ms, 62*ms, 96*ms), run(2, 2*time.Second, "kill n1", 12*ms, 24*ms, 33*ms, 66*ms, 93*ms)}
 	events(s,
-		"-2s console console.action you: kill n1",
+		"-2s n1 console.action you: kill n1",
 		"-1.988s n2 election.suspected n2 suspects the leader of epoch 7",
 		"-1.976s n3 election.quorum_sealed 2 of 3 members sealed epoch 8",
 		"-1.967s n2 election.elected n2 leads epoch 8: highest position, lowest number",
@@ -116,7 +116,7 @@ func NoQuorum() *data.Snapshot {
 	l.Status.Counters.NoQuorumMS, l.Status.Quorum.Missing = 4200, []string{"n2", "n3"}
 	s.InRate = append(wave(220, 1250, 90), flat(17, 0)...)
 	s.Ledger.InDoubt, s.Ledger.Rate = 12, 0
-	events(s, "-4.2s console console.action you: kill n2", "-4.1s console console.action you: kill n3",
+	events(s, "-4.2s n2 console.action you: kill n2", "-4.1s n3 console.action you: kill n3",
 		"-4.0s n1 quorum.lost no quorum: n2 and n3 are missing; producers wait")
 	return s
 }
@@ -129,7 +129,7 @@ func ZooKeeperDown() *data.Snapshot {
 		s.Nodes[i].Status.ZooKeeper.Connected = false
 	}
 	s.Processes[3].State, s.Processes[3].Exit, s.Processes[3].Since = data.ProcessExited, "killed (SIGKILL)", at.Add(-6500*ms)
-	events(s, "-6.5s console console.action you: kill zookeeper", "-6.4s n1 zk.disconnected ZooKeeper is away: n1 keeps serving", "-6.4s n2 zk.disconnected ZooKeeper is away")
+	events(s, "-6.5s zookeeper console.action you: kill zookeeper", "-6.4s n1 zk.disconnected ZooKeeper is away: n1 keeps serving", "-6.4s n2 zk.disconnected ZooKeeper is away")
 	return s
 }
 
@@ -143,7 +143,7 @@ func Paused() *data.Snapshot {
 	f.State, f.LagBytes, f.LagSeconds = adminapi.StateLagging, 1_120_000, 3.6
 	n.Lag = append(flat(226, 0), 50e3, 130e3, 210e3, 290e3, 370e3, 450e3, 530e3, 610e3, 690e3, 770e3, 850e3, 930e3, 1010e3, 1120e3)
 	s.Nodes[0].Status.Quorum.Have, s.Nodes[0].Status.Quorum.Missing = 2, []string{"n3"}
-	events(s, "-3.6s console console.action you: pause n3", "-2.6s n1 repl.follower_lost n3 was not heard for 1 s")
+	events(s, "-3.6s n3 console.action you: pause n3", "-2.6s n1 repl.follower_lost n3 was not heard for 1 s")
 	return s
 }
 

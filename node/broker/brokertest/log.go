@@ -55,7 +55,7 @@ func NewLog() *Log {
 func (l *Log) Broker(t testing.TB, change ...func(*broker.Config)) *broker.Broker {
 	l.apply.Lock()
 	defer l.apply.Unlock()
-	cfg := broker.Config{Proposer: l, Index: l, Messages: l, IDPrefix: fmt.Sprintf("ID:test-%d-", time.Now().UnixNano())}
+	cfg := broker.Config{Proposer: l, Index: l, Messages: l, IDPrefix: fmt.Sprintf("ID-test-%d-", time.Now().UnixNano())}
 	for _, f := range change {
 		f(&cfg)
 	}

@@ -65,6 +65,7 @@ type Server struct {
 	conns  map[*conn]bool
 	closed bool
 	mute   bool // takes everything, answers nothing
+	hold   bool // delivers nothing
 	refuse string
 	stats  Stats
 }
@@ -106,6 +107,13 @@ func (s *Server) Refuse(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refuse = text
+}
+
+// Hold makes it keep its messages to itself.
+func (s *Server) Hold(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold = on
 }
 
 // Stats returns the counts so far.
@@ -356,7 +364,7 @@ func (s *Server) dispatch(queue string) {
 			continue
 		}
 		sub := s.room(queue)
-		if sub == nil {
+		if sub == nil || s.hold {
 			return
 		}
 		id := "m-" + strconv.FormatUint(e.Seq, 10)

@@ -83,13 +83,13 @@ func forecast(s *data.Snapshot, t style.Theme, target string, w int) []string {
 		return nil
 	}
 	left, size := s.Remaining(data.ActionKill, target), s.Quorum.Size
-	text := fmt.Sprintf("  without %s %d of %d nodes remain, a quorum is %d", target, left, s.Quorum.Replicas, size)
+	text := fmt.Sprintf("  without %s: %d of %d nodes, quorum %d", target, left, s.Quorum.Replicas, size)
 	role := style.Dim
 	switch {
 	case left < size:
-		text, role = text+": producers wait", style.Bad
+		text, role = text+", producers wait", style.Bad
 	case left == size:
-		text += ": one more loss stops the cluster"
+		text += "; one more loss stops the cluster"
 	}
 	out := []string{t.Paint(role, component.Cut(text, w, t.Glyphs.Ellipsis))}
 	if n.State.Leads() {

@@ -15,7 +15,7 @@ import (
 // card is one node in a frame.
 func (v view) card(i, w, h int) []string {
 	n := &v.s.Nodes[i]
-	box := component.Box{Title: v.title(paneNode, i, n.ID), Focus: v.focused(paneNode) && v.node == i}
+	box := component.Box{Title: v.title(paneNode, i, n.ID), Pad: v.tall, Focus: v.focused(paneNode) && v.node == i}
 	if !box.Focus {
 		switch _, role := page.StateLook(v.t, n.State); {
 		case role == style.Bad:
@@ -24,7 +24,7 @@ func (v view) card(i, w, h int) []string {
 			box.Alarm = style.Warn
 		}
 	}
-	inner := w - 2
+	inner := box.Inner(w)
 	var lines []string
 	switch {
 	case n.State == data.StateDown, n.State == data.StatePaused, n.State == data.StateUnknown:
@@ -62,7 +62,7 @@ func (v view) heading(n *data.Node, right string, w int) string {
 
 // oldMark says how old the figures of a card are, when they are.
 func (v view) oldMark(n *data.Node) string {
-	if n.Fresh != data.Stale {
+	if n.Fresh != data.Stale || n.State == data.StateDown || n.State == data.StatePaused {
 		return ""
 	}
 	return v.t.Paint(style.Warn, " stale "+component.Seconds(v.s.At.Sub(n.SeenAt).Seconds()))
@@ -112,14 +112,18 @@ func (v view) tallCard(n *data.Node, w int) []string {
 func (v view) silentCard(n *data.Node, w int) []string {
 	st, p := n.Status, n.Process
 	old := func(s string) string { return v.t.Paint(style.Dim, s) }
-	lines := []string{v.heading(n, "", w)}
+	ago := ""
+	if p != nil {
+		ago = component.Span(v.Now.Sub(p.Since).Truncate(10*time.Millisecond)) + " ago"
+	}
+	lines := []string{v.heading(n, ago, w)}
 	switch {
 	case p != nil:
 		what := p.Exit
 		if p.State == data.ProcessPaused {
-			what = component.Fit(w-9, "SIGSTOP: alive but silent", "alive but silent", "silent")
+			what = component.Fit(w, "stopped by SIGSTOP: alive but silent", "SIGSTOP: alive, silent", "silent")
 		}
-		lines = append(lines, component.Spread(what, component.Span(v.Now.Sub(p.Since))+" ago", w))
+		lines = append(lines, component.Cut(what, w, v.t.Glyphs.Ellipsis))
 	case n.Error != "":
 		lines = append(lines, component.Cut(n.Error, w, v.t.Glyphs.Ellipsis))
 	default:
@@ -229,6 +233,8 @@ func (v view) whyLine(n *data.Node, w int) string {
 	case n.State.Follows() && n.Follower != nil:
 		flushed := "on disk " + component.Grouped(n.Follower.Flushed)
 		return component.FitSpread(w, [2]string{flushed, "sent " + component.Grouped(n.Follower.Next)}, [2]string{flushed, ""})
+	case n.State == data.StateElected, n.State == data.StatePromoting:
+		return v.t.Paint(style.Accent, component.Fit(w, "commits the first record of its epoch", "commits 1st record"))
 	case n.State == data.StateElecting, n.State == data.StateSealed, n.State == data.StateWaiting:
 		return v.t.Paint(style.Dim, component.Fit(w, "waits for a leader; its log is safe", "waits for a leader"))
 	}
@@ -237,6 +243,9 @@ func (v view) whyLine(n *data.Node, w int) string {
 
 func (v view) loadLine(n *data.Node, w int) string {
 	pr := n.Status.Process
+	if n.SeenAt.IsZero() {
+		return ""
+	}
 	cpu, rss := "cpu "+percent(n.CPU), "rss "+component.BytesShort(float64(pr.RSSBytes))
 	disk := ""
 	if pr.DiskTotal > 0 {
@@ -251,7 +260,7 @@ func (v view) loadLine(n *data.Node, w int) string {
 }
 
 func (v view) spark(values []float64, w int, role style.Role) string {
-	return v.t.Paint(role, component.Spark(v.t, lastOf(values, sparkSpan), max(0, w)))
+	return v.t.Paint(role, component.SparkLow(v.t, lastOf(values, sparkSpan), max(0, w)))
 }
 
 // sparkSpan is a minute at 4 Hz.
@@ -268,7 +277,11 @@ func uptime(n *data.Node, now time.Time) string {
 	if n.Status.StartedAt.IsZero() {
 		return ""
 	}
-	return "up " + component.Span(now.Sub(n.Status.StartedAt).Truncate(time.Second))
+	up := now.Sub(n.Status.StartedAt)
+	if up < time.Minute {
+		return "up " + component.Seconds(max(0, up.Truncate(time.Second).Seconds()))
+	}
+	return "up " + component.Span(up)
 }
 
 func pidOf(n *data.Node) int {

@@ -18,16 +18,20 @@ func (v view) eventsPane(w, h int) []string {
 	if back > 0 {
 		title += v.t.Paint(style.Warn, "  "+strconv.Itoa(back)+" newer below")
 	}
-	box := component.Box{Title: title, Focus: v.focused(paneEvents), Footer: v.lastFailoverText()}
-	return box.Render(v.t, v.eventLines(w-2, h-2, back), w, h)
+	box := component.Box{Title: title, Focus: v.focused(paneEvents), Footer: v.lastFailoverText(), Pad: v.tall}
+	return box.Render(v.t, v.eventLines(box.Inner(w), h-2, back), w, h)
 }
 
 func (v view) eventLines(w, h, back int) []string {
 	end := len(v.s.Events) - back
 	begin := max(0, end-max(0, h))
-	lines := make([]string, 0, h)
+	lines := make([]string, 0, max(0, h))
+	names := 2
 	for _, e := range v.s.Events[begin:max(begin, end)] {
-		lines = append(lines, v.eventLine(e, w))
+		names = min(10, max(names, component.Width(e.Node)))
+	}
+	for _, e := range v.s.Events[begin:max(begin, end)] {
+		lines = append(lines, v.eventLine(e, names, w))
 	}
 	if len(lines) == 0 {
 		lines = append(lines, v.t.Paint(style.Dim, "nothing has happened yet"))
@@ -35,14 +39,14 @@ func (v view) eventLines(w, h, back int) []string {
 	return lines
 }
 
-func (v view) eventLine(e adminapi.Event, w int) string {
+func (v view) eventLine(e adminapi.Event, names, w int) string {
 	group, _, _ := strings.Cut(e.Kind, ".")
 	role := eventRole(e.Kind)
 	if e.Kind == data.KindConsole {
 		group = "you"
 	}
 	text := strings.TrimPrefix(e.Text, "you: ")
-	node := component.Pad(e.Node, max(2, min(10, v.longestNode())))
+	node := component.Pad(e.Node, names)
 	return v.t.Paint(style.Dim, e.At.Format("15:04:05.000")) + " " + node + " " +
 		v.t.Paint(role, component.Pad(group, 8)) + " " + component.Cut(text, max(0, w-24-component.Width(node)), v.t.Glyphs.Ellipsis)
 }

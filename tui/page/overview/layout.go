@@ -61,7 +61,7 @@ func (l *layout) heights(s *data.Snapshot, nodes int) {
 		l.cards, l.middle = 9, 11
 	}
 	if l.cardCols == nil {
-		l.cards = min(nodes+3, l.h/3)
+		l.cards = min(nodes+3, l.h*2/5)
 	}
 	if s.Ledger.OK {
 		l.ledger = 1
@@ -73,11 +73,11 @@ func (l *layout) heights(s *data.Snapshot, nodes int) {
 	}
 	// Events get what the queues do not fill, but each has its least.
 	want := len(s.Queues) + 3
-	l.queues = max(5, min(want, rest*6/10))
+	l.queues = max(4, min(want, rest*6/10))
 	if l.wide && l.tall {
 		l.queues = max(l.queues, 9)
 	}
-	l.queues = min(l.queues, rest-4)
+	l.queues = min(l.queues, rest-3)
 	l.events = rest - l.queues
 }
 

@@ -35,7 +35,8 @@ func (v view) queuesPane(w, h int) []string {
 	}
 	tb.Cursor -= tb.Offset
 	tb.Offset = 0
-	lines := tb.Render(v.t, w-2, h-2)
+	box.Pad = v.tall
+	lines := tb.Render(v.t, box.Inner(w), h-2)
 	if len(rows) == 0 {
 		lines = append(lines, v.t.Paint(style.Dim, "  "+v.noQueues()))
 	}
@@ -89,7 +90,7 @@ func (v view) queueRow(q adminapi.Queue, in, out float64, trend []float64) []str
 		}
 		row = append(row, pending, oldest)
 	}
-	return append(row, component.Spark(v.t, trend, 12))
+	return append(row, component.SparkLow(v.t, trend, 12))
 }
 
 func (v view) queueWidthNow() int {

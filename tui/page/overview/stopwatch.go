@@ -65,6 +65,34 @@ func (v view) phaseFill(i int) string {
 	return []string{"█", "▓", "█", "▓", "█"}[i%5]
 }
 
+// fillOf marks the phase that runs by a fill of its own.
+func (v view) fillOf(s step, i int) string {
+	switch {
+	case !s.running:
+		return v.phaseFill(i)
+	case v.t.ASCII:
+		return "."
+	}
+	return "▒"
+}
+
+// axis writes the time under which the bars stand.
+func (v view) axis(st []step, left, cells int) string {
+	var sum duration
+	for _, s := range st {
+		sum += s.took
+	}
+	line := component.Fill("", left)
+	for i := range 4 {
+		label := component.Span(sum * duration(i) / 4)
+		if i == 0 {
+			label = "0"
+		}
+		line += component.Pad(label, cells/4)
+	}
+	return v.t.Paint(style.Dim, line+component.Span(sum))
+}
+
 // stopwatch draws a failover phase by phase.
 func (v view) stopwatch(r *failover.Run, w, h int) []string {
 	st := steps(r, v.Now)
@@ -76,14 +104,15 @@ func (v view) stopwatch(r *failover.Run, w, h int) []string {
 	title := v.t.Paint(style.Strong, fmt.Sprintf("failover #%d", r.ID)) + "  " + r.Cause +
 		v.t.Paint(style.Dim, " at "+r.Fault.Format("15:04:05.000"))
 	right := v.t.Paint(role, state+" "+component.Span(elapsed))
-	box := component.Box{Title: title, Right: right, Alarm: role}
-	inner := w - 2
+	box := component.Box{Title: title, Right: right, Alarm: role, Pad: v.tall}
+	inner := box.Inner(w)
 	var lines []string
 	if h >= 9 {
 		lines = v.waterfall(r, st, inner)
 		for len(lines) < h-4 {
 			lines = append(lines, "")
 		}
+		lines = append(lines[:h-4], component.Spread("", v.medianText(), inner))
 	} else {
 		lines = v.phaseRows(st, inner)
 	}
@@ -118,14 +147,7 @@ func (v view) phaseBar(st []step, w int) string {
 	var b strings.Builder
 	cells := proportions(st, inner)
 	for i, n := range cells {
-		fill := v.phaseFill(i)
-		if st[i].running {
-			fill = "▒"
-			if v.t.ASCII {
-				fill = "."
-			}
-		}
-		b.WriteString(v.t.Paint(phaseRoles[i], strings.Repeat(fill, n)))
+		b.WriteString(v.t.Paint(phaseRoles[i], strings.Repeat(v.fillOf(st[i], i), n)))
 	}
 	return v.t.Paint(style.Dim, v.t.Glyphs.BarLeft) + component.Fill(b.String(), inner) + v.t.Paint(style.Dim, v.t.Glyphs.BarRight)
 }
@@ -148,11 +170,7 @@ func proportions(st []step, cells int) []int {
 		}
 		used += out[i]
 	}
-	for used > cells { // the least ones were rounded up
-		i := slices.Index(out, slices.Max(out))
-		out[i]--
-		used--
-	}
+	out[slices.Index(out, slices.Max(out))] += cells - used // what rounding left or took
 	return out
 }
 
@@ -160,8 +178,8 @@ func proportions(st []step, cells int) []int {
 func (v view) waterfall(r *failover.Run, st []step, w int) []string {
 	const name, took, said = 17, 11, 44
 	bar := w - name - took - said
-	lines := make([]string, 0, len(st))
 	cells := proportions(st, max(0, bar-2))
+	lines := []string{v.axis(st, name+took, max(0, bar-2))}
 	at := 0
 	for i, s := range st {
 		mark, role, text := v.t.Glyphs.Pending, style.Dim, v.t.Glyphs.Missing
@@ -169,10 +187,10 @@ func (v view) waterfall(r *failover.Run, st []step, w int) []string {
 		case s.at >= 0:
 			mark, role, text = v.t.Glyphs.OK, phaseRoles[i], "+"+component.Span(s.took)
 		case s.running:
-			mark, role, text = v.t.Glyphs.Timer, style.Warn, component.Span(s.took)+v.t.Glyphs.Ellipsis
+			mark, role, text = v.t.Glyphs.Timer, phaseRoles[i], component.Span(s.took)+v.t.Glyphs.Ellipsis
 		}
 		line := " " + v.t.Paint(role, component.Pad(mark+" "+s.name, name-1)) + component.PadLeft(text, took-2) + "  "
-		line += component.Fill("", at) + v.t.Paint(role, strings.Repeat(v.phaseFill(i), cells[i]))
+		line += component.Fill("", at) + v.t.Paint(role, strings.Repeat(v.fillOf(s, i), cells[i]))
 		at += cells[i]
 		lines = append(lines, component.Fill(line, name+took+bar)+v.t.Paint(style.Dim, component.Cut(v.phaseSaying(r, i), said, v.t.Glyphs.Ellipsis)))
 	}
@@ -245,8 +263,8 @@ func (v view) totals() []duration {
 
 // failoverPane is the newest run beside the queues, on wide screens.
 func (v view) failoverPane(w, h int) []string {
-	box := component.Box{Title: v.t.Paint(style.Strong, "failovers")}
-	inner := w - 2
+	box := component.Box{Title: v.t.Paint(style.Strong, "failovers"), Pad: v.tall}
+	inner := box.Inner(w)
 	r := v.s.LastFailover()
 	if r == nil {
 		return box.Render(v.t, []string{v.t.Paint(style.Dim, "none yet"),

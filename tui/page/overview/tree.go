@@ -22,21 +22,24 @@ func (v view) treePane(w, h int) []string {
 	if t := v.s.Tree; t.SessionMS > 0 {
 		box.Footer = v.t.Paint(style.Dim, "session "+component.Seconds(float64(t.SessionMS)/1000))
 	}
-	if !up && !box.Focus {
-		box.Alarm = style.Warn
+	switch {
+	case v.s.Tree.At.IsZero() && !v.s.Tree.Derived && v.s.Tree.Error == "":
+		box.Title = v.title(paneTree, 0, "zookeeper") + " " + v.t.Paint(style.Warn, v.t.Glyphs.Unknown)
+	case !up:
+		box.Footer = v.t.Paint(style.Warn, component.Fit(w-6, "no failover until it is back; the leader goes on", "no failover until it is back", "no failover"))
+		if !box.Focus {
+			box.Alarm = style.Warn
+		}
 	}
-	return box.Render(v.t, v.treeLines(w-2, h-2), w, h)
+	box.Pad = v.tall
+	return box.Render(v.t, v.treeLines(box.Inner(w), h-2), w, h)
 }
 
 func (v view) treeLines(w, h int) []string {
 	t := v.s.Tree
 	lines := []string{v.clusterLine(w)}
-	if !v.s.ZooKeeperUp() {
-		why := component.Fit(w, "no failover until it is back; the leader goes on", "no failover until it is back")
-		lines = append(lines, v.t.Paint(style.Warn, why))
-		if t.Error != "" && h > 5 {
-			lines = append(lines, v.t.Paint(style.Dim, component.Cut(t.Error, w, v.t.Glyphs.Ellipsis)))
-		}
+	if t.Error != "" && h > 5 {
+		lines = append(lines, v.t.Paint(style.Dim, component.Cut(t.Error, w, v.t.Glyphs.Ellipsis)))
 	}
 	room := h - len(lines)
 	shown := min(len(t.Members), room)
@@ -58,9 +61,12 @@ func (v view) treeLines(w, h int) []string {
 	if rest := len(t.Members) - shown; rest > 0 {
 		lines = append(lines, v.t.Paint(style.Dim, fmt.Sprintf("  and %d more", rest)))
 	}
-	if v.tall && h-len(lines) >= 3 && v.s.Quorum.Size > 0 {
-		lines = append(lines, "",
-			v.t.Paint(style.Dim, component.Cut(fmt.Sprintf("a quorum of %d seals; highest (epoch, position) leads,", v.s.Quorum.Size), w, v.t.Glyphs.Ellipsis)),
+	if v.tall && h-len(lines) >= 2 && v.s.Quorum.Size > 0 {
+		if h-len(lines) >= 3 {
+			lines = append(lines, "")
+		}
+		lines = append(lines,
+			v.t.Paint(style.Dim, component.Cut(fmt.Sprintf("%d of %d must seal; the newest log leads,", v.s.Quorum.Size, v.s.Quorum.Replicas), w, v.t.Glyphs.Ellipsis)),
 			v.t.Paint(style.Dim, component.Cut("then weight, then the lowest number", w, v.t.Glyphs.Ellipsis)))
 	}
 	return lines
@@ -140,8 +146,8 @@ func (v view) longestNode() int {
 
 // lagPane is how far each follower is behind, and how long a commit takes.
 func (v view) lagPane(w, h int) []string {
-	box := component.Box{Title: v.title(paneLag, 0, "replication lag") + v.t.Paint(style.Dim, " 60s"), Focus: v.focused(paneLag)}
-	inner := w - 2
+	box := component.Box{Title: v.title(paneLag, 0, "replication lag") + v.t.Paint(style.Dim, " 60s"), Focus: v.focused(paneLag), Pad: v.tall}
+	inner := box.Inner(w)
 	var followers []*data.Node
 	for i := range v.s.Nodes {
 		if n := &v.s.Nodes[i]; n.ID != v.s.Leader {
@@ -189,14 +195,28 @@ func (v view) lagRows(n *data.Node, w, rows int) []string {
 	}
 	lines := component.Chart(v.t, recent, chart, rows)
 	out := make([]string, rows)
+	top := maxOf(recent)
 	for i := range lines {
 		left, right := component.Pad("", component.Width(name)), ""
+		if i == 0 && rows > 1 && top > 0 {
+			right = v.t.Paint(style.Dim, "max "+component.Bytes(top))
+		}
 		if i == rows-1 {
 			left, right = name, figures
 		}
 		out[i] = left + " " + v.t.Paint(role, lines[i]) + " " + right
 	}
 	return out
+}
+
+func maxOf(values []float64) float64 {
+	top := 0.0
+	for _, x := range values {
+		if x > top { // false for NaN
+			top = x
+		}
+	}
+	return top
 }
 
 // noLag says why there is no figure.

@@ -70,10 +70,16 @@ func matches(rule wire.ACL, id ID) bool {
 	return err == nil && prefix.Contains(addr.Unmap())
 }
 
+// MaxRules is the most rules a node may have.
+const MaxRules = 1024
+
 // Resolve turns the rules of a request into those to keep: duplicates are
 // dropped, "auth" becomes the identities the caller has authenticated as. ok
-// is false if nothing is left or a rule makes no sense.
+// is false if nothing is left, a rule makes no sense or there are too many.
 func Resolve(rules []wire.ACL, ids []ID) (resolved []wire.ACL, ok bool) {
+	if len(rules) > MaxRules {
+		return nil, false
+	}
 	for i, rule := range rules {
 		if slices.Contains(rules[:i], rule) {
 			continue
@@ -108,7 +114,7 @@ func Resolve(rules []wire.ACL, ids []ID) (resolved []wire.ACL, ok bool) {
 		}
 		resolved = append(resolved, rule)
 	}
-	return resolved, len(resolved) > 0
+	return resolved, len(resolved) > 0 && len(resolved) <= MaxRules
 }
 
 // Masked returns rules for a reader who may not administer the node: the

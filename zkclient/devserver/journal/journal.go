@@ -23,6 +23,7 @@ type Journal struct {
 	pending    []byte // records not written yet
 	written    int64  // length of the log file
 	synced     int64  // of which on stable storage
+	failed     bool   // a write failed: never write again
 	syncs      int64
 	syncTotal  time.Duration
 	syncMax    time.Duration
@@ -123,6 +124,12 @@ func (j *Journal) Append(payload []byte) error {
 // Flush writes the appended records to the file, so that they outlive this
 // process; with sync also to stable storage, so that they outlive the machine.
 func (j *Journal) Flush(sync bool) error {
+	err := j.flush(sync)
+	j.failed = j.failed || err != nil
+	return err
+}
+
+func (j *Journal) flush(sync bool) error {
 	if len(j.pending) > 0 {
 		if _, err := j.log.Write(j.pending); err != nil {
 			return fmt.Errorf("write log: %w", err)
@@ -158,6 +165,12 @@ func (j *Journal) Syncs() (count int64, total, longest time.Duration) {
 // empties the log. Records that were appended and not flushed are dropped: the
 // payload must have them.
 func (j *Journal) Snapshot(payload []byte) error {
+	err := j.snapshot(payload)
+	j.failed = j.failed || err != nil
+	return err
+}
+
+func (j *Journal) snapshot(payload []byte) error {
 	next := j.generation + 1
 	path := j.path("snapshot", next)
 	if err := writeSynced(path+".tmp", encodeSnapshot(payload)); err != nil {
@@ -209,7 +222,10 @@ func (j *Journal) removeOld() error {
 func (j *Journal) Close() error {
 	var err error
 	if j.log != nil {
-		err = errors.Join(j.Flush(true), j.log.Close())
+		if !j.failed { // after a failed sync a second one proves nothing
+			err = j.Flush(true)
+		}
+		err = errors.Join(err, j.log.Close())
 	}
 	return errors.Join(err, j.lock.Close())
 }
