@@ -78,6 +78,9 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 		if c.ctx.Err() != nil {
 			return nil, ErrClosed
 		}
+		if ctx.Err() != nil { // also while connected: callers loop on this
+			return nil, c.unanswered(ctx)
+		}
 		if st.Connected {
 			return s, nil
 		}
