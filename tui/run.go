@@ -48,6 +48,15 @@ func ExitCode(err error) int {
 	return 1
 }
 
+// CheckTerminal returns ErrNoTerminal unless both files are a terminal, so that
+// a caller can say so before it starts anything.
+func CheckTerminal(in, out *os.File) error {
+	if !term.IsTerminal(in.Fd()) || !term.IsTerminal(out.Fd()) {
+		return ErrNoTerminal
+	}
+	return nil
+}
+
 // Config of the console.
 type Config struct {
 	Source   Source
@@ -123,8 +132,8 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	cfg = cfg.withDefaults()
-	if !term.IsTerminal(cfg.In.Fd()) || !term.IsTerminal(cfg.Out.Fd()) {
-		return ErrNoTerminal
+	if err := CheckTerminal(cfg.In, cfg.Out); err != nil {
+		return err
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)

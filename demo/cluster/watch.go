@@ -146,6 +146,15 @@ func (c *Cluster) StompAddresses() []string {
 	return out
 }
 
+// NodeNames lists the nodes in their order.
+func (c *Cluster) NodeNames() []string {
+	var out []string
+	for _, m := range c.members {
+		out = append(out, m.name)
+	}
+	return out
+}
+
 // AdminAddresses returns the admin listeners by node.
 func (c *Cluster) AdminAddresses() map[string]string {
 	out := map[string]string{}

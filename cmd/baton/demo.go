@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"baton/demo"
+	"baton/demo/cluster"
+	"baton/demo/load"
+	"baton/tui"
+	"baton/tui/data"
+)
+
+// demoFlags are the flags of baton demo.
+type demoFlags struct {
+	headless, asJSON bool
+	duration         time.Duration
+	faults           string
+	cluster          cluster.Config
+	load             load.Config
+	console          consoleFlags
+}
+
+func demoCommand() *cobra.Command {
+	var f demoFlags
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Run three nodes on this machine, under load, with the console",
+		Long: `Starts an embedded ZooKeeper, three broker nodes as processes of their own, and producers and
+consumers that keep account of every message. The console shows it all and lets you kill, pause, cut off
+and restart nodes. With --headless it needs no terminal: it injects the faults you name and ends with a
+summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
+		Example: "  baton demo\n  baton demo --headless --for 30s --rate 300 --fault kill-leader@5s,restart@12s --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.headless {
+				return f.runHeadless(cmd)
+			}
+			for _, name := range []string{"for", "fault", "json"} {
+				if cmd.Flags().Changed(name) {
+					return usageError("--%s needs --headless: in the console you decide what happens", name)
+				}
+			}
+			return f.runConsole(cmd)
+		},
+	}
+	fl := c.Flags()
+	fl.BoolVar(&f.headless, "headless", false, "no console: run, inject --fault, drain, report")
+	fl.BoolVar(&f.asJSON, "json", false, "with --headless: print the report as JSON")
+	fl.DurationVar(&f.duration, "for", 20*time.Second, "with --headless: how long producers send")
+	fl.StringVar(&f.faults, "fault", "", "with --headless: NAME@TIME,... of "+strings.Join(cluster.FaultNames(), ", ")+
+		", and "+strings.Join(cluster.NodeFaultNames(), ", ")+" as in kill:n2@5s")
+	fl.Float64Var(&f.load.Rate, "rate", 300, "messages per second of all producers together, 0 = no load")
+	fl.IntVar(&f.load.Producers, "producers", 4, "producers, each waits for its receipts")
+	fl.IntVar(&f.load.Consumers, "consumers", 2, "consumers, each acknowledges every message")
+	fl.IntVar(&f.load.BodySize, "body-size", 256, "bytes of a message's body")
+	fl.Var((*commaList)(&f.load.Queues), "queues", "queues to use")
+	_ = fl.Set("queues", "orders,payments")
+	fl.Lookup("queues").Changed = false
+	fl.StringVar(&f.cluster.DataDir, "data-dir", "", "keep the nodes' data here; empty = a temporary directory, removed at the end")
+	fl.IntVar(&f.cluster.BasePort, "base-port", cluster.DefaultBasePort, "ZooKeeper at B; node i at B+10(i-1): admin +1, STOMP +3, replication +9")
+	fl.IntVar(&f.cluster.Nodes, "nodes", 3, "number of nodes")
+	fl.StringVar(&f.cluster.Sync, "sync", "quorum_disk", "sync policy of the nodes")
+	fl.Var((*commaList)(&f.cluster.ZooKeeper), "zk", "use these ZooKeeper servers, host:port,..., in place of the embedded one")
+	fl.StringVar(&f.cluster.ZKPath, "zk-path", "", "ZooKeeper path; default /baton/demo, or one of this run with --zk")
+	fl.DurationVar(&f.cluster.ElectionTimeout, "election-timeout", 0, "of the nodes; 0 = their default of 1s")
+	fl.DurationVar(&f.cluster.ZKSessionTimeout, "zk-session-timeout", 0, "of the nodes; 0 = their default of 4s")
+	f.console.add(c)
+	return c
+}
+
+// launchFailure gives what keeps a cluster from coming up its exit code.
+func launchFailure(err error) error {
+	if err == nil {
+		return nil
+	}
+	return exitError{exitUnreachable, err}
+}
+
+func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
+	faults, err := cluster.ParseFaults(f.faults)
+	if err != nil {
+		return usageError("--fault: %w", err)
+	}
+	cfg := demo.Config{Cluster: f.cluster, Load: f.load, Faults: faults, For: f.duration}
+	if err := cfg.Validate(); err != nil {
+		return exitError{exitUsage, err}
+	}
+	began := time.Now()
+	cfg.Progress = func(line string) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%6.1fs  %s\n", time.Since(began).Seconds(), line)
+	}
+	r, err := demo.Headless(cmd.Context(), cfg)
+	if err != nil {
+		return launchFailure(err)
+	}
+	if f.asJSON {
+		enc := json.NewEncoder(cmd.OutOrStdout())
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprint(cmd.OutOrStdout(), r.Text())
+	}
+	return r.Err()
+}
+
+// runConsole shows the cluster from the moment its processes start. The
+// console handles signals itself, so that it leaves a clean terminal.
+func (f *demoFlags) runConsole(cmd *cobra.Command) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(cmd.Context()))
+	defer cancel()
+	if err := f.load.Validate(); err != nil {
+		return exitError{exitUsage, err}
+	}
+	theme, err := f.console.theme()
+	if err != nil {
+		return err
+	}
+	if err := tui.CheckTerminal(os.Stdin, os.Stdout); err != nil {
+		return exitError{tui.ExitCode(err), err}
+	}
+	c, err := cluster.Open(f.cluster)
+	if err != nil {
+		return launchFailure(err)
+	}
+	logger, closeLog := consoleLog(c.DataDir())
+	defer closeLog()
+	local := &localCluster{c: c}
+	launched := make(chan error, 1)
+	go func() {
+		err := c.Run(ctx)
+		if err == nil && f.load.Rate > 0 {
+			err = local.startLoad(f.load)
+		}
+		launched <- err
+		if err != nil {
+			cancel()
+		}
+	}()
+	src, stopTree, err := localSource(ctx, c, local, logger)
+	if err == nil {
+		err = tui.Run(ctx, tui.Config{Source: src, Cluster: "demo", Launched: true, Theme: theme,
+			NoMouse: f.console.noMouse, Logger: logger})
+		stopTree()
+	}
+	cancel()
+	code := tui.ExitCode(err)
+	if e := <-launched; e != nil && !errors.Is(e, context.Canceled) {
+		err, code = e, exitUnreachable
+	}
+	f.farewell(cmd.ErrOrStderr(), local, c)
+	if err != nil {
+		return exitError{code, err}
+	}
+	return nil
+}
+
+// drainTimeout bounds how long a quit waits for what is on its way.
+const drainTimeout = 2 * time.Second
+
+// farewell stops everything and says what became of it.
+func (f *demoFlags) farewell(w io.Writer, local *localCluster, c *cluster.Cluster) {
+	fmt.Fprintln(w, "stopping the load and the nodes")
+	if ld := local.running(); ld != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		err := ld.Drain(ctx)
+		s := ld.Summary()
+		fmt.Fprintf(w, "sent %d, receipted %d, received %d", s.Sent, s.Receipted, s.Received)
+		if err == nil {
+			fmt.Fprintf(w, ", lost %d\n", s.Outstanding)
+		} else {
+			fmt.Fprintf(w, ", %d were still in the queues\n", s.Outstanding)
+		}
+	}
+	local.stopLoad()
+	if err := c.Close(); err != nil {
+		fmt.Fprintln(w, "baton:", err)
+	}
+	for _, r := range c.Tracker().Runs() {
+		if r.Done() {
+			fmt.Fprintf(w, "failover %d (%s): %s to %s, %d ms to the first receipt\n", r.ID, r.Cause, r.LeaderBefore, r.LeaderAfter,
+				r.FirstReceipt.Sub(r.Fault).Milliseconds())
+		}
+	}
+	if f.cluster.DataDir != "" {
+		fmt.Fprintf(w, "data kept in %s; open it again with: baton demo --data-dir %s\n", f.cluster.DataDir, f.cluster.DataDir)
+	}
+}
+
+// consoleLog keeps the console's own log out of the screen.
+func consoleLog(dir string) (*slog.Logger, func()) {
+	file, err := os.OpenFile(filepath.Join(dir, "console.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return slog.New(slog.DiscardHandler), func() {}
+	}
+	return slog.New(slog.NewTextHandler(file, nil)), func() { file.Close() }
+}
+
+func localSource(ctx context.Context, c *cluster.Cluster, local data.Local, logger *slog.Logger) (*data.Source, func(), error) {
+	tree, err := watchTree(c.ZooKeeper(), c.ZKPath(), logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg := data.Config{Cluster: "demo", Local: local, Tree: tree.read, TreeChanged: tree.changed, Logger: logger}
+	for _, name := range c.NodeNames() {
+		cfg.Nodes = append(cfg.Nodes, data.Endpoint{ID: name, Admin: c.AdminAddresses()[name]})
+	}
+	src, err := data.New(cfg)
+	if err != nil {
+		tree.close()
+		return nil, nil, err
+	}
+	go tree.runWatch(ctx)
+	return src, tree.close, nil
+}
