@@ -224,7 +224,7 @@ func flat(fn *ast.FuncDecl) bool {
 func TestBannedCalls(t *testing.T) {
 	fset, files := load(t)
 	for _, f := range files {
-		library := !f.test && !below(f.dir, "cmd")
+		library := !f.test && !below(f.dir, "cmd") && !strings.HasSuffix(f.dir, "test") // fakes of processes print and exit
 		ast.Inspect(f.ast, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.CallExpr:
