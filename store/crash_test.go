@@ -76,7 +76,7 @@ func TestCrash(t *testing.T) {
 	if testing.Short() {
 		lives = 15
 	}
-	for run := range 4 {
+	for run := range 2 {
 		rng := rand.New(rand.NewPCG(seed, uint64(run)))
 		m := &model{depth: map[string]record.Sequence{}}
 		disk := vfs.NewMem()
