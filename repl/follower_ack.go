@@ -31,7 +31,7 @@ func (l *link) ack() error {
 	late.Stop()
 	defer late.Stop()
 	var sent, seen record.Positions
-	logged, due := false, true
+	check, due, armed := false, true, false
 	for {
 		if sealed := f.cfg.Sealed(); sealed > f.cfg.Epoch {
 			l.fail(fencedBy(sealed, "this node has sealed epoch %d", sealed))
@@ -40,7 +40,7 @@ func (l *link) ack() error {
 			return nil
 		}
 		p := f.cfg.Log.Positions()
-		if logged && p == seen {
+		if check && p == seen {
 			if err := probe(f.cfg.Log, p); err != nil {
 				return logOver("flush log", err)
 			}
@@ -52,20 +52,21 @@ func (l *link) ack() error {
 				return err
 			}
 			sent = p
-		} else if p.Written > sent.Written {
+		} else if p.Written > sent.Written && !armed {
+			armed = true
 			late.Reset(ackDelay)
 		}
 		if err := l.pong(); err != nil {
 			return err
 		}
-		logged, due = false, false
+		check, due = false, false
 		select {
 		case <-logC:
-			logged = true
+			check = true
 		case <-beat.C:
-			due = true
+			check, due = true, true
 		case <-late.C:
-			due = true
+			armed, due = false, true
 		case <-l.wake:
 		case <-l.stop:
 			return nil

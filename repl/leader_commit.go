@@ -41,19 +41,20 @@ func (l *Leader) runCommit() {
 	var seen record.Positions
 	var fin []finished
 	for {
-		ticked, logged := false, false
+		ticked, check := false, false
 		select {
 		case <-l.ctx.Done():
 			l.drain()
 			return
 		case <-l.kick:
 		case <-logC:
-			logged = true
+			check = true
 		case <-tick.C:
-			ticked = true
+			// The signal of a failure may have been merged with one of a move.
+			ticked, check = true, true
 		}
 		p := l.cfg.Log.Positions()
-		if logged && p == seen {
+		if check && p == seen {
 			if err := probe(l.cfg.Log, p); err != nil {
 				l.logFailed(err)
 				continue

@@ -20,7 +20,8 @@ type peer struct {
 	reported    time.Time     // LearnerCaughtUp was last told
 	// retired is set once a learner has been offered for registration: from
 	// then on the incarnation that was registered before no longer counts, so
-	// that the two never count both.
+	// that the two never count both. If that incarnation is the one that comes
+	// back it is offered in the same way, so the member is not lost.
 	retired bool
 	state   progress.State // last one observed
 }

@@ -62,6 +62,7 @@ func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
 	}
 	defer l.wg.Done()
 	defer l.unclaim(s)
+	defer context.AfterFunc(l.ctx, conn.Close)()
 	if old != nil {
 		old.conn.Close()
 		<-old.done
@@ -181,7 +182,6 @@ func (s *session) run(answer wire.Position) error {
 	if err := s.conn.Send(s.l.cfg.Epoch, answer); err != nil {
 		return fmt.Errorf("send position: %w", err)
 	}
-	defer context.AfterFunc(s.l.ctx, s.conn.Close)()
 	sent := make(chan error, 1)
 	go s.runSend(sent)
 	err := s.receive()

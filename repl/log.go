@@ -83,7 +83,7 @@ func loggerOr(l *slog.Logger) *slog.Logger {
 	return l
 }
 
-// probe finds out whether a log that signalled without moving has failed.
+// probe finds out whether a log that does not move has failed.
 func probe(l Log, p record.Positions) error {
 	if _, err := l.Read(p.Written, 1); err != nil {
 		return fmt.Errorf("%w: %w", ErrLog, err)

@@ -17,7 +17,8 @@ import (
 
 // Bounds of a connection.
 const (
-	WriteTimeout = 10 * time.Second       // for one frame to be taken by the kernel
+	WriteTimeout = 10 * time.Second // for the kernel to take writeStep bytes
+	writeStep    = 1 << 20
 	drainTimeout = 250 * time.Millisecond // for a refused peer to read why
 	readBuffer   = 64 << 10
 )
@@ -103,18 +104,22 @@ func (c *Conn) SendAppend(epoch record.Epoch, commit record.Position, batches []
 	return c.write(c.out, batches)
 }
 
+// write gives each step a deadline of its own, so that a large batch over a
+// slow link is not mistaken for a peer that does not read.
 func (c *Conn) write(head, tail []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(WriteTimeout)); err != nil {
-		return err
+	for len(head)+len(tail) > 0 {
+		if err := c.nc.SetWriteDeadline(time.Now().Add(WriteTimeout)); err != nil {
+			return err
+		}
+		step := tail[:min(len(tail), writeStep)]
+		c.bufs = [2][]byte{head, step}
+		bufs := net.Buffers(c.bufs[:])
+		if _, err := bufs.WriteTo(c.nc); err != nil {
+			return err
+		}
+		head, tail = nil, tail[len(step):]
 	}
-	if len(tail) == 0 {
-		_, err := c.nc.Write(head)
-		return err
-	}
-	c.bufs = [2][]byte{head, tail}
-	bufs := net.Buffers(c.bufs[:])
-	_, err := bufs.WriteTo(c.nc)
-	return err
+	return nil
 }
 
 // Refuse tells the peer why, waits shortly for it to read that, and closes. It
