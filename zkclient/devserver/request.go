@@ -28,6 +28,8 @@ func (p *processor) request(c *conn, t task) {
 	code := p.dispatch(c, op, d, &body)
 	zxid := p.db.zxid
 	switch {
+	case op == wire.OpPing:
+		xid = wire.XidPing
 	case op == wire.OpAuth:
 		zxid = 0
 	case code == wire.Unimplemented && !served(op):
@@ -45,7 +47,7 @@ func (p *processor) request(c *conn, t task) {
 // asks for another one is answered and its connection closed.
 func served(op wire.Op) bool {
 	switch op {
-	case wire.OpNotification, wire.OpReconfig, wire.OpDeleteContainer, wire.OpSASL, wire.OpCreateSession, wire.OpError:
+	case wire.OpNotification, wire.OpDeleteContainer, wire.OpSASL, wire.OpCreateSession, wire.OpError:
 		return false
 	}
 	return !strings.HasPrefix(op.String(), "OP")
@@ -89,6 +91,8 @@ func (p *processor) dispatch(c *conn, op wire.Op, d *wire.Decoder, body *wire.En
 		return p.authenticate(c, d)
 	case wire.OpCloseSession:
 		p.endSession(c.session.Load())
+	case wire.OpReconfig:
+		return p.reconfigure(d)
 	default:
 		return wire.Unimplemented
 	}
@@ -190,6 +194,17 @@ func (p *processor) whoAmI(c *conn, body *wire.Encoder) {
 		body.String(id.Scheme)
 		body.String(id.User())
 	}
+}
+
+// reconfigure refuses to change an ensemble, as ZooKeeper does unless told
+// otherwise.
+func (p *processor) reconfigure(d *wire.Decoder) wire.Code {
+	_, _, _, _ = d.String(), d.String(), d.String(), d.Int64()
+	if d.Err() != nil {
+		return wire.MarshallingError
+	}
+	p.begin()
+	return wire.ReconfigDisabled
 }
 
 // multiRead answers several getData and getChildren at once; each has its own

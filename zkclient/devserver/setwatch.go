@@ -73,7 +73,7 @@ func (p *processor) addWatch(c *conn, d *wire.Decoder, body *wire.Encoder) wire.
 	case wire.WatchPersistentRecursive:
 		p.watches.AddRecursive(path, c)
 	default:
-		return wire.BadArguments
+		return wire.MarshallingError
 	}
 	body.Int32(0) // an ErrorResponse that says there is none
 	return wire.OK

@@ -223,10 +223,12 @@ func (p *processor) checkDelete(c *conn, r wire.Change) wire.Code {
 	parentPath, _ := tree.Split(r.Path)
 	parent, n := p.db.tree.Get(parentPath), p.db.tree.Get(r.Path)
 	switch {
-	case parent == nil || n == nil:
+	case parent == nil:
 		return wire.NoNode
 	case !acl.Allowed(parent.ACL, c.owned.ids, wire.PermDelete):
 		return wire.NoAuth
+	case n == nil:
+		return wire.NoNode
 	case r.Version != -1 && r.Version != n.Version:
 		return wire.BadVersion
 	case n.NumChildren() > 0:
@@ -261,17 +263,16 @@ func (p *processor) multi(c *conn, d *wire.Decoder, body *wire.Encoder) wire.Cod
 	}
 	var results wire.Encoder
 	for i, r := range requests {
+		if r.Op == wire.OpCreate2 { // ZooKeeper 3.8 answers it like a create within a multi
+			r.Op = wire.OpCreate
+		}
 		result, code := p.apply(c, tx, r)
 		if code != wire.OK {
 			tx.rollback()
 			failMulti(body, len(requests), i, code)
 			return wire.OK
 		}
-		op := r.Op
-		if op == wire.OpCreateContainer || op == wire.OpCreateTTL {
-			op = wire.OpCreate2
-		}
-		results.MultiHeader(wire.MultiHeader{Op: op})
+		results.MultiHeader(wire.MultiHeader{Op: resultOp(r.Op)})
 		results.Raw(result)
 	}
 	if code := p.commit(tx); code != wire.OK {
@@ -281,6 +282,15 @@ func (p *processor) multi(c *conn, d *wire.Decoder, body *wire.Encoder) wire.Cod
 	body.Raw(results.Bytes())
 	body.MultiHeader(wire.EndMulti)
 	return wire.OK
+}
+
+// resultOp is the operation in the header of a result.
+func resultOp(op wire.Op) wire.Op {
+	switch op {
+	case wire.OpCreateContainer, wire.OpCreateTTL:
+		return wire.OpCreate2
+	}
+	return op
 }
 
 func decodeMulti(d *wire.Decoder) ([]wire.Change, wire.Code) {

@@ -41,7 +41,7 @@ func ValidPath(path string) bool {
 	}
 	for _, r := range path { // a byte that is not UTF-8 reads as U+FFFD, a special
 		switch {
-		case r <= 0x1f, r >= 0x7f && r <= 0x9f, r >= 0xd800 && r <= 0xf8ff, r >= 0xfff0 && r <= 0xffff:
+		case r <= 0x1f, r >= 0x7f && r <= 0x9f, r >= 0xd800 && r <= 0xf8ff, r >= 0xfff0: // beyond 0xffff are surrogates in Java
 			return false
 		}
 	}

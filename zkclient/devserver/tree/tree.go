@@ -30,7 +30,7 @@ func (n *Node) Stat() wire.Stat {
 	return wire.Stat{
 		Czxid: n.Czxid, Mzxid: n.Mzxid, Ctime: n.Ctime, Mtime: n.Mtime,
 		Version: n.Version, Cversion: n.Creates*2 - int32(len(n.children)), Aversion: n.Aversion,
-		EphemeralOwner: int64(n.Owner), DataLength: int32(len(n.Data)),
+		EphemeralOwner: n.Owner.Session(), DataLength: int32(len(n.Data)),
 		NumChildren: int32(len(n.children)), Pzxid: n.Pzxid,
 	}
 }

@@ -49,7 +49,7 @@ func (op Op) String() string {
 		OpCreate: "CREA", OpDelete: "DELE", OpExists: "EXIS", OpGetData: "GETD", OpSetData: "SETD",
 		OpGetACL: "GETA", OpSetACL: "SETA", OpGetChildren: "GETC", OpSync: "SYNC", OpPing: "PING",
 		OpGetChildren2: "GETC", OpCheck: "CHEC", OpMulti: "MULT", OpCreate2: "CREA", OpCheckWatches: "CHKW",
-		OpRemoveWatches: "REMW", OpCreateContainer: "CREA", OpCreateTTL: "CREA", OpMultiRead: "MLTR",
+		OpRemoveWatches: "REMW", OpCreateContainer: "CREA", OpCreateTTL: "CREA", OpMultiRead: "MLTR", OpReconfig: "RECO",
 		OpAuth: "AUTH", OpSetWatches: "SETW", OpGetEphemerals: "GETE", OpGetAllChildrenNumber: "GETACN",
 		OpSetWatches2: "STW2", OpAddWatch: "ADDW", OpWhoAmI: "WHOM", OpCreateSession: "SESS", OpCloseSession: "CLOS",
 	}
@@ -79,6 +79,7 @@ const (
 	InvalidACL              Code = -114
 	AuthFailed              Code = -115
 	NoWatcher               Code = -121
+	ReconfigDisabled        Code = -123
 )
 
 // Transaction ids of packets that answer no numbered request.
