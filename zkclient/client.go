@@ -69,7 +69,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Session waits until a session is attached to a server and returns it.
+// Session waits until a session is attached to a server and returns it. With a
+// context that has ended it fails at once.
 func (c *Client) Session(ctx context.Context) (*Session, error) {
 	for {
 		c.mu.Lock()
@@ -77,6 +78,9 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 		c.mu.Unlock()
 		if c.ctx.Err() != nil {
 			return nil, ErrClosed
+		}
+		if ctx.Err() != nil {
+			return nil, c.unanswered(ctx)
 		}
 		if st.Connected {
 			return s, nil
