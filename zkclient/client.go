@@ -69,7 +69,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Session waits until a session is attached to a server and returns it.
+// Session waits until a session is attached to a server and returns it. With a
+// context that has ended it fails at once.
 func (c *Client) Session(ctx context.Context) (*Session, error) {
 	for {
 		c.mu.Lock()
@@ -78,7 +79,7 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 		if c.ctx.Err() != nil {
 			return nil, ErrClosed
 		}
-		if ctx.Err() != nil { // also while connected: callers loop on this
+		if ctx.Err() != nil {
 			return nil, c.unanswered(ctx)
 		}
 		if st.Connected {

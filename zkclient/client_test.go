@@ -27,7 +27,7 @@ func TestClient(t *testing.T) {
 	addr := testzk.Start(t)
 	t.Run("reads, writes and transactions", func(t *testing.T) { testOps(t, addr) })
 	t.Run("errors are those of the package", func(t *testing.T) { testErrors(t, addr) })
-	t.Run("watches fire once and survive a cut", func(t *testing.T) { testWatch(t, addr) })
+	t.Run("watches fire on a change and on a cut", func(t *testing.T) { testWatch(t, addr) })
 	t.Run("cut keeps the session", func(t *testing.T) { testCut(t, addr) })
 	t.Run("black hole expires the session and a queued write is never sent", func(t *testing.T) { testExpiry(t, addr) })
 	t.Run("hung server does not cost the session", func(t *testing.T) { testHungServer(t, addr) })
@@ -162,30 +162,52 @@ func testWatch(t *testing.T, addr string) {
 	other := connect(t, zkclient.Config{Servers: []string{addr}})
 	ctx := within(t, waitMax)
 	r := root(t, other)
-	_, _, children, err := c.ChildrenW(ctx, r)
-	require.NoError(t, err)
-	exists, _, created, err := c.ExistsW(ctx, r+"/x")
-	require.NoError(t, err)
-	require.False(t, exists)
-	_, _, data, err := c.GetW(ctx, r)
-	require.NoError(t, err)
-	session := connected(t, c).SessionID
-	p.Refuse()
-	require.Eventually(t, func() bool { return !c.State().Connected }, waitMax, poll)
-	_, err = other.Create(ctx, r+"/x", nil, zkclient.Persistent)
-	require.NoError(t, err)
-	_, err = other.Set(ctx, r, []byte("new"), zkclient.AnyVersion)
-	require.NoError(t, err)
-	require.NoError(t, p.Heal())
-	for name, ch := range map[string]<-chan zkclient.Event{"children": children, "exists": created, "data": data} {
-		select {
-		case ev := <-ch:
-			require.NoError(t, ev.Err, name)
-		case <-ctx.Done():
-			t.Fatalf("watch of %s did not fire", name)
+	arm := func() map[string]<-chan zkclient.Event {
+		_, _, children, err := c.ChildrenW(ctx, r)
+		require.NoError(t, err)
+		exists, _, created, err := c.ExistsW(ctx, r+"/x")
+		require.NoError(t, err)
+		require.False(t, exists)
+		_, _, data, err := c.GetW(ctx, r)
+		require.NoError(t, err)
+		return map[string]<-chan zkclient.Event{"children": children, "exists": created, "data": data}
+	}
+	fired := func(watches map[string]<-chan zkclient.Event) {
+		t.Helper()
+		for name, ch := range watches {
+			select {
+			case ev, ok := <-ch:
+				require.True(t, ok, name)
+				require.NoError(t, ev.Err, name)
+			case <-ctx.Done():
+				t.Fatalf("watch of %s did not fire", name)
+			}
 		}
 	}
-	require.Equal(t, session, c.State().SessionID)
+	session := connected(t, c).SessionID
+	for range 3 {
+		watches := arm()
+		again := arm() // two who watch the same
+		_, err := other.Create(ctx, r+"/x", nil, zkclient.Persistent)
+		require.NoError(t, err)
+		_, err = other.Set(ctx, r, []byte("new"), zkclient.AnyVersion)
+		require.NoError(t, err)
+		fired(watches)
+		fired(again)
+		require.NoError(t, other.Delete(ctx, r+"/x", zkclient.AnyVersion))
+		watches = arm()
+		p.Cut()
+		fired(watches)
+		require.Equal(t, session, connected(t, c).SessionID)
+	}
+	_, _, gone, err := c.GetW(ctx, r)
+	require.NoError(t, err)
+	require.NoError(t, other.Delete(ctx, r, zkclient.AnyVersion))
+	fired(map[string]<-chan zkclient.Event{"deleted": gone})
+	_, _, last, err := c.ExistsW(ctx, r)
+	require.NoError(t, err)
+	c.Close()
+	<-last
 }
 
 func testCut(t *testing.T, addr string) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -15,6 +16,7 @@ const (
 	handshakeLenMin = 20  // version, timeout, session id, empty password
 	handshakeLenMax = 256 // real ones have 36 or 37
 	replyLenMin     = 16  // xid, zxid, error code
+	frameKeep       = 64 << 10
 	grantedMin      = 10 * time.Millisecond
 
 	xidAuth = -4
@@ -82,19 +84,19 @@ func (s *Session) patience() time.Duration {
 
 // link is the connection that the library reads and writes. It bounds the
 // handshake in time, learns from it what the library hides (granted timeout),
-// authenticates, and lets through only frames that the library can take.
+// authenticates, passes on only whole frames that the library can take, and
+// fires the watches when the connection breaks.
 type link struct {
 	net.Conn
 	s       *Session
 	address string
+	watches watches
 
 	// Used by the library's connecting goroutine, then by its reader.
-	shaken  bool
-	answer  []byte   // what is left of the handshake answer
-	head    [20]byte // length, xid, zxid, code of the frame being read
-	have    int      // bytes of head seen
-	body    int      // bytes of the frame still to come
-	checked error
+	shaken bool
+	frame  []byte // buffer of the newest frame
+	rest   []byte // what is left to give to the library
+	ended  error  // why there will be no more frames
 
 	authSent bool // used by the library's writer
 }
@@ -117,30 +119,73 @@ func (l *link) Write(p []byte) (int, error) {
 		}
 		l.authSent = true
 	}
+	if l.shaken {
+		l.watches.request(p)
+	}
 	return l.Conn.Write(p)
 }
 
+// Read gives the library whole frames; when there are no more, first the events
+// that end its watches, then the error.
 func (l *link) Read(p []byte) (int, error) {
+	if len(l.rest) == 0 {
+		if l.ended != nil {
+			return 0, l.ended
+		}
+		if err := l.fill(); err != nil {
+			l.ended = err
+			if l.rest = l.watches.fire(); len(l.rest) == 0 {
+				return 0, err
+			}
+		}
+	}
+	n := copy(p, l.rest)
+	l.rest = l.rest[n:]
+	return n, nil
+}
+
+// fill reads the next frame.
+func (l *link) fill() error {
 	if !l.shaken {
 		if err := l.shake(); err != nil {
 			l.s.fail(err)
-			return 0, err
+			return err
 		}
 		l.shaken = true
+		return nil
 	}
-	if len(l.answer) > 0 {
-		n := copy(p, l.answer)
-		l.answer = l.answer[n:]
-		return n, nil
-	}
-	n, err := l.Conn.Read(p)
-	if cerr := l.check(p[:n]); cerr != nil {
-		n, err = 0, cerr
-	}
+	err := l.next()
 	if err != nil {
 		l.s.broken(err)
 	}
-	return n, err
+	return err
+}
+
+// next reads a frame and checks it. The library slices frames without looking
+// at their length, and would allocate whatever a broken one claims.
+func (l *link) next() error {
+	head := append(l.frame[:0], 0, 0, 0, 0)
+	if _, err := io.ReadFull(l.Conn, head); err != nil {
+		return fmt.Errorf("read from %s: %w", l.address, err)
+	}
+	n := int(binary.BigEndian.Uint32(head))
+	if n < replyLenMin || n > answerMax {
+		return fmt.Errorf("read from %s: %w: frame of %d bytes", l.address, ErrProtocol, n)
+	}
+	l.frame = slices.Grow(head, n)[:4+n]
+	if _, err := io.ReadFull(l.Conn, l.frame[4:]); err != nil {
+		return fmt.Errorf("read from %s: %w", l.address, err)
+	}
+	xid, code := int32(binary.BigEndian.Uint32(l.frame[4:])), int32(binary.BigEndian.Uint32(l.frame[16:]))
+	if xid == xidAuth && code != 0 {
+		return fmt.Errorf("authenticate at %s: %w (code %d)", l.address, ErrAuth, code)
+	}
+	l.watches.reply(xid, code, l.frame[20:])
+	l.rest = l.frame
+	if cap(l.frame) > frameKeep {
+		l.frame = nil // not kept for the sake of one large answer
+	}
+	return nil
 }
 
 // shake reads the whole answer to the handshake and keeps it for the library.
@@ -174,7 +219,7 @@ func (l *link) shake() error {
 	if err != nil {
 		return fmt.Errorf("handshake with %s: %w", l.address, err)
 	}
-	l.answer = frame
+	l.rest = frame
 	return nil
 }
 
@@ -219,50 +264,6 @@ func (s *Session) granted(h handshake, address string) error {
 		// instead would leave everybody believing that the ephemeral nodes live.
 		s.end(fmt.Errorf("%w: server at %s opened another one unasked", ErrSessionExpired, address))
 		return fmt.Errorf("%w: session %s instead of %s", ErrProtocol, hex(h.id), hex(id))
-	}
-	return nil
-}
-
-// check follows the frames in p. The library slices a frame without looking at
-// its length, and would allocate whatever a broken one claims.
-func (l *link) check(p []byte) error {
-	for len(p) > 0 && l.checked == nil {
-		if l.have < 4 || (l.have < len(l.head) && l.body > 0) {
-			l.head[l.have] = p[0]
-			l.have++
-			p = p[1:]
-			if l.have > 4 {
-				l.body--
-			}
-			l.checked = l.checkHead()
-			continue
-		}
-		n := min(len(p), l.body)
-		p = p[n:]
-		l.body -= n
-		if l.body == 0 {
-			l.have = 0
-		}
-	}
-	return l.checked
-}
-
-func (l *link) checkHead() error {
-	switch l.have {
-	case 4:
-		n := binary.BigEndian.Uint32(l.head[:])
-		if n < replyLenMin || n > answerMax {
-			return fmt.Errorf("read from %s: %w: frame of %d bytes", l.address, ErrProtocol, n)
-		}
-		l.body = int(n)
-	case len(l.head):
-		xid, code := int32(binary.BigEndian.Uint32(l.head[4:])), int32(binary.BigEndian.Uint32(l.head[16:]))
-		if l.body == 0 {
-			l.have = 0
-		}
-		if xid == xidAuth && code != 0 {
-			return fmt.Errorf("authenticate at %s: %w (code %d)", l.address, ErrAuth, code)
-		}
 	}
 	return nil
 }

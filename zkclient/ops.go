@@ -32,7 +32,8 @@ const AnyVersion int32 = -1
 // Ops are the calls to ZooKeeper. Each waits for a connection and an answer
 // until its context ends, and then gives ErrDisconnected; the request may still
 // be executed later, as long as its session lives. A watch channel gives one
-// event, also when the session ends; the watch survives disconnects.
+// event: when the node changes, and also when the connection or the session is
+// lost, as nobody watches any more then. Read again on any event.
 type Ops struct {
 	pick func(context.Context) (*Session, error)
 	cfg  *Config

@@ -157,16 +157,18 @@ func (o *Observer) publish(s Snapshot) {
 		o.updates <- s.clone() // never blocks: it has room for one and o.mu one sender
 	}
 	o.mu.Unlock()
-	if news {
-		o.changed()
-	}
+	o.changed() // also without news: a node that came and went left no trace in the view
 }
 
-// setSelf tells which node is the own member, or why there is none.
+// setSelf tells, if that is new, which node is the own member, or why there is none.
 func (o *Observer) setSelf(eid string, err error) {
 	o.mu.Lock()
+	same := o.mu.self == eid && o.mu.keepErr == err
 	o.mu.self, o.mu.keepErr = eid, err
 	o.mu.Unlock()
+	if same {
+		return
+	}
 	select {
 	case o.nudge <- struct{}{}:
 	default:
