@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync"
 	"time"
 
 	"baton/demo/cluster"
@@ -20,7 +22,7 @@ type Config struct {
 
 	DrainTimeout  time.Duration // default 30 s
 	HealthTimeout time.Duration // after the drain; default 30 s
-	Progress      func(string)  // a line per step and fault; may be nil
+	Progress      func(string)  // a line per step and fault, from several goroutines; may be nil
 	Logger        *slog.Logger
 }
 
@@ -128,31 +130,45 @@ func run(ctx context.Context, cfg Config, c *cluster.Cluster, startup time.Durat
 	return r, nil
 }
 
-// play waits for the end of the run and injects the faults on the way. One that
-// cannot be injected is recorded with its reason, and the run goes on.
+// faultTimeout bounds one fault: a transfer waits for the leader's answer.
+const faultTimeout = 15 * time.Second
+
+// play waits for the end of the run and injects the faults on the way, each on
+// time even if one before it takes long. One that cannot be injected is
+// recorded with its reason, and the run goes on.
 func play(ctx context.Context, cfg Config, c *cluster.Cluster, began time.Time) []FaultResult {
-	var done []FaultResult
-	end := began.Add(cfg.For)
-	for _, f := range cfg.Faults {
+	results := make([]FaultResult, len(cfg.Faults))
+	started := 0
+	var injecting sync.WaitGroup
+	for i, f := range cfg.Faults {
 		if !until(ctx, began.Add(f.At)) {
-			return done
+			break
 		}
-		res := FaultResult{Name: f.Name, Node: f.Node, PlannedMS: f.At.Milliseconds(), AtMS: time.Since(began).Milliseconds()}
-		node, err := c.Inject(ctx, f)
-		if node != "" {
-			res.Node = node
-		}
-		text := fmt.Sprintf("%v: %s %s", time.Since(began).Round(time.Millisecond), f.Name, res.Node)
-		if err != nil {
-			res.Error = err.Error()
-			text += ": " + res.Error
-		}
-		res.TookMS = time.Since(began).Milliseconds() - res.AtMS
-		cfg.Progress(text)
-		done = append(done, res)
+		started++
+		injecting.Go(func() { results[i] = inject(ctx, cfg, c, f, began) })
 	}
-	until(ctx, end)
-	return done
+	until(ctx, began.Add(cfg.For))
+	injecting.Wait()
+	return results[:started]
+}
+
+func inject(ctx context.Context, cfg Config, c *cluster.Cluster, f cluster.Fault, began time.Time) FaultResult {
+	ctx, cancel := context.WithTimeout(ctx, faultTimeout)
+	defer cancel()
+	at := time.Since(began)
+	res := FaultResult{Name: f.Name, Node: f.Node, PlannedMS: f.At.Milliseconds(), AtMS: at.Milliseconds()}
+	node, err := c.Inject(ctx, f)
+	if node != "" {
+		res.Node = node
+	}
+	text := strings.TrimSpace(fmt.Sprintf("%v: %s %s", at.Round(time.Millisecond), f.Name, res.Node))
+	if err != nil {
+		res.Error = err.Error()
+		text += ": " + res.Error
+	}
+	res.TookMS = (time.Since(began) - at).Milliseconds()
+	cfg.Progress(text)
+	return res
 }
 
 func until(ctx context.Context, at time.Time) bool {

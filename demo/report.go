@@ -35,7 +35,7 @@ type Report struct {
 	Faults    []FaultResult `json:"faults"`
 
 	StartupMS    int64    `json:"startup_ms"`
-	LongestGapMS float64  `json:"longest_gap_ms"` // between two receipts
+	LongestGapMS float64  `json:"longest_gap_ms"` // without a receipt
 	SendP50MS    float64  `json:"send_p50_ms"`
 	SendP99MS    float64  `json:"send_p99_ms"`
 	Drained      bool     `json:"drained"`

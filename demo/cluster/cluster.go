@@ -116,7 +116,8 @@ func (c *Cluster) build() error {
 	zk := c.cfg.ZooKeeper
 	if len(zk) == 0 {
 		zk = []string{loopback(c.cfg.BasePort)}
-		args := append([]string{"zk", "--listen", zk[0], "--data-dir", filepath.Join(c.dir, "zk")}, c.cfg.ZKArgs...)
+		args := append([]string{"zk", "--listen", zk[0], "--data-dir", filepath.Join(c.dir, "zk"),
+			"--parent-fd", strconv.Itoa(supervisor.ParentFD)}, c.cfg.ZKArgs...)
 		p, err := c.process(ZooKeeperName, args, nil)
 		if err != nil {
 			return err

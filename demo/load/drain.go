@@ -19,6 +19,9 @@ const settle = 300 * time.Millisecond
 func (l *Load) Drain(ctx context.Context) error {
 	l.moving.Lock()
 	defer l.moving.Unlock()
+	if l.Rate() > 0 {
+		l.lull(time.Now()) // an outage at the end is a gap, too
+	}
 	l.sending()
 	stopped := make(chan struct{})
 	go func() { // ends with the producers, which Close ends at the latest

@@ -143,8 +143,11 @@ func (l *Load) receive(number int, m *client.Message) {
 	})
 }
 
-// runProducer sends at its share of the rate. After a failover it goes on at
-// that rate and does not make up for what it could not send.
+// catchUpMax is how much of what it could not send a producer makes up for: a
+// hiccup does not lower the rate, a failover is not followed by a flood.
+const catchUpMax = 250 * time.Millisecond
+
+// runProducer sends at its share of the rate.
 func (l *Load) runProducer(ctx context.Context, c *client.Client, account int, dest string) {
 	defer l.prodWG.Done()
 	var next time.Time
@@ -158,7 +161,7 @@ func (l *Load) runProducer(ctx context.Context, c *client.Client, account int, d
 			}
 			continue
 		}
-		if next.IsZero() || now.Sub(next) > interval+20*time.Millisecond {
+		if next.IsZero() || now.Sub(next) > interval+catchUpMax {
 			next = now
 		}
 		if !pause(ctx, next.Sub(now)) {

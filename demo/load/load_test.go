@@ -141,6 +141,8 @@ func TestDrainThatFails(t *testing.T) {
 	s := serve(t, listen(t, "127.0.0.1:0"), nil, false)
 	l := start(t, load.Config{Addresses: []string{s.Addr()}, Rate: 500})
 	received(t, l, 20)
+	s.Hold(true)
+	require.Eventually(t, func() bool { return l.Summary().Outstanding > 0 }, patience, time.Millisecond)
 	s.Close()
 	require.ErrorIs(t, l.Drain(within(t, 400*time.Millisecond)), context.DeadlineExceeded, "nobody serves")
 }

@@ -22,7 +22,7 @@ type Rates struct {
 	SendP50  time.Duration // of all sends so far, to the receipt
 	SendP99  time.Duration
 	Gap      time.Duration // since the last receipt
-	GapMax   time.Duration // longest time between two receipts so far
+	GapMax   time.Duration // longest time without a receipt so far
 }
 
 // gauge holds what the rates are made from.
@@ -60,14 +60,20 @@ func (h *histogram) at(q float64) time.Duration {
 }
 
 func (l *Load) receipt(at time.Time) {
+	l.lull(at)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	g := &l.gauge
-	if !g.last.IsZero() {
-		g.gapMax = max(g.gapMax, at.Sub(g.last))
+	if at.After(l.gauge.last) {
+		l.gauge.last = at
 	}
-	if at.After(g.last) {
-		g.last = at
+}
+
+// lull notes the time from the last receipt until at as one without receipts.
+func (l *Load) lull(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.gauge.last.IsZero() {
+		l.gauge.gapMax = max(l.gauge.gapMax, at.Sub(l.gauge.last))
 	}
 }
 

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
@@ -11,7 +12,6 @@ func (s *session) runWatch() {
 	defer s.wg.Done()
 	tick := time.NewTicker(max(s.c.cfg.ProbeAfter/4, 5*time.Millisecond))
 	defer tick.Stop()
-	var probed time.Time
 	for {
 		select {
 		case <-s.done:
@@ -21,9 +21,8 @@ func (s *session) runWatch() {
 				s.die(fmt.Errorf("connection to %s lost: nothing heard for %v", s.address, s.silence(now).Round(time.Millisecond)))
 				return
 			}
-			if s.suspicious(now) && now.Sub(probed) >= s.c.cfg.ProbeAfter {
+			if s.suspicious(now) {
 				s.probe()
-				probed = time.Now()
 			}
 		}
 	}
@@ -52,8 +51,10 @@ func (s *session) suspicious(now time.Time) bool {
 	return false
 }
 
-// probe asks every other address once. If one serves, this connection has no
-// future: only one node serves at a time, and the last to begin is the one.
+// probe asks every other address for as long as ProbeAfter, again and again:
+// the next leader may be about to serve, and one that hangs must not keep the
+// others from being asked. If one serves, this connection has no future: only
+// one node serves at a time, and the last to begin is the one.
 func (s *session) probe() {
 	var others []string
 	for _, a := range s.c.cfg.Addresses {
@@ -64,7 +65,9 @@ func (s *session) probe() {
 	if len(others) == 0 {
 		return
 	}
-	next, _ := s.c.race(s.ctx, others, 1, false) // nobody there: stay
+	ctx, cancel := context.WithTimeout(s.ctx, s.c.cfg.ProbeAfter)
+	defer cancel()
+	next, _ := s.c.race(ctx, others, 0, false) // nobody there: stay
 	if next == nil {
 		return
 	}

@@ -52,7 +52,7 @@ func Main(args []string) int {
 		err = fmt.Errorf("unknown subcommand %q", args[0])
 	}
 	if err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err) // the log of the process
 		return 1
 	}
 	return 0
@@ -107,13 +107,21 @@ func zk(args []string) error {
 	fs := flag.NewFlagSet("zk", flag.ContinueOnError)
 	listen := fs.String("listen", "", "")
 	fs.String("data-dir", "", "")
+	fd := fs.Int("parent-fd", 0, "")
 	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	gone, err := supervisor.WatchParent(*fd)
+	if err != nil {
 		return err
 	}
 	if err := echo(*listen); err != nil {
 		return err
 	}
-	<-terminated()
+	select {
+	case <-gone:
+	case <-terminated():
+	}
 	return nil
 }
 
@@ -180,10 +188,13 @@ func runNode(args []string) error {
 	}
 	n.event(adminapi.KindStarted, 0, nil)
 	go n.runPings()
-	go n.runElections()
+	failed := make(chan error, 1)
+	go func() { failed <- n.runElections() }()
 	select {
 	case <-gone:
 	case <-terminated():
+	case err := <-failed:
+		return fmt.Errorf("lead: %w", err)
 	}
 	return nil
 }
@@ -213,7 +224,7 @@ func (n *node) runPings() {
 	}
 }
 
-func (n *node) runElections() {
+func (n *node) runElections() error {
 	for {
 		lock, err := os.OpenFile(filepath.Join(n.shared, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 		if err == nil {
@@ -223,8 +234,7 @@ func (n *node) runElections() {
 			err = n.lead()
 		}
 		if err != nil {
-			fmt.Println("lead:", err)
-			os.Exit(1)
+			return err
 		}
 		lock.Close()
 		time.Sleep(50 * time.Millisecond) // lets another node have the lock
