@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -167,32 +168,28 @@ func TestActionTable(t *testing.T) {
 	require.Len(t, mutating, 9, "a new action that changes the cluster needs its tests")
 }
 
-// run performs the commands of an update by hand, but for timers and quitting.
+// run gives a message to the model and performs the commands that follow by
+// hand: it waits for actions, not for timers, and reports a wish to quit.
 func run(t *testing.T, m *Model, msg tea.Msg) (quit bool) {
 	t.Helper()
-	_, cmd := m.Update(msg)
-	return perform(m, cmd)
-}
-
-func perform(m *Model, cmd tea.Cmd) (quit bool) {
-	if cmd == nil {
-		return false
-	}
-	done := make(chan tea.Msg, 1)
-	go func() { done <- cmd() }()
-	select {
-	case msg := <-done:
-		switch msg := msg.(type) {
-		case tea.BatchMsg:
-			for _, c := range msg {
-				quit = perform(m, c) || quit
-			}
-		case tea.QuitMsg:
-			return true
-		case doneMsg:
-			m.Update(msg)
+	m.Update(msg)
+	results := make(chan tea.Msg, 16)
+	for _, cmd := range m.cmds {
+		if reflect.ValueOf(cmd).Pointer() == reflect.ValueOf(tea.Quit).Pointer() {
+			quit = true
+			continue
 		}
-	case <-time.After(200 * time.Millisecond): // a timer
+		go func() { results <- cmd() }()
+	}
+	for deadline := time.After(10 * time.Second); m.doing > 0; {
+		select {
+		case msg := <-results:
+			if done, ok := msg.(doneMsg); ok {
+				m.Update(done)
+			}
+		case <-deadline:
+			t.Fatal("the action never ended")
+		}
 	}
 	return quit
 }

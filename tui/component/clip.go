@@ -88,6 +88,9 @@ func Overlay(base, box []string, x, y, w int) []string {
 		if used < w {
 			under := out[row]
 			right = ansi.TruncateLeft(under, used, "")
+			if Width(under)-used < Width(right) { // the edge cut a wide character
+				right = ansi.TruncateLeft(under, used+1, "")
+			}
 			if want := Width(under) - used; want > Width(right) {
 				right = spaces(want-Width(right)) + right
 			}
