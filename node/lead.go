@@ -112,10 +112,13 @@ func (l *leadership) stop() {
 	l.mu.Lock()
 	b, s := l.mu.broker, l.mu.server
 	l.mu.Unlock()
+	if s != nil { // clients first, so that they see a closed socket and no ERROR
+		s.CutOff("this node does not lead any more")
+	}
+	l.leader.Stop(errSteppedDown) // what waits in a proposal comes back
 	if s != nil {
 		s.Close("this node does not lead any more")
 	}
-	l.leader.Stop(errSteppedDown)
 	l.wg.Wait()
 	l.n.applier.setSink(nil)
 	if b != nil {

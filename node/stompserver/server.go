@@ -141,10 +141,17 @@ func (s *Server) remove(c *conn) {
 	}
 }
 
-// Close stops accepting, closes all connections without an ERROR, and waits
-// for their goroutines. What clients sent and saw no receipt for is in doubt.
-// The reason goes to the log. It may be called more than once.
+// Close is CutOff, and waits for the connections' goroutines.
 func (s *Server) Close(reason string) {
+	s.CutOff(reason)
+	s.wg.Wait()
+}
+
+// CutOff stops accepting and closes all connections without an ERROR. What
+// clients sent and saw no receipt for is in doubt. It does not wait: a
+// connection may be held up in a proposal until the leader is stopped. The
+// reason goes to the log. It may be called more than once.
+func (s *Server) CutOff(reason string) {
 	s.mu.Lock()
 	first := !s.mu.closed
 	s.mu.closed = true
@@ -161,7 +168,6 @@ func (s *Server) Close(reason string) {
 	for _, c := range conns {
 		c.abort()
 	}
-	s.wg.Wait()
 }
 
 func (s *Server) nextSession() string {
