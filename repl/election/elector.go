@@ -186,6 +186,9 @@ func (e *Elector) sealing(v View, s Self) Step {
 	sealed := sealedFor(voters, c.Epoch)
 	need := quorum.Size(c.Replicas)
 	if len(sealed) >= need {
+		if awaited(voters, sealed, c.Prefer) && !e.held("prefer", key(v), e.cfg.ElectionTimeout) {
+			return wait("for %s, to which leadership is handed over", c.Prefer)
+		}
 		if !e.turn("elect", key(v), sealed, s) {
 			return wait("for %s to elect", sealed[0].Node)
 		}

@@ -107,6 +107,13 @@ func suspecting(voters []Member, s Self, epoch record.Epoch) []Member {
 	return out
 }
 
+// awaited says that a hand-over's target lives and has not promised yet. A
+// quorum without it would elect, as likely as not, the leader that hands over.
+func awaited(voters, sealed []Member, prefer string) bool {
+	is := func(m Member) bool { return m.Node == prefer }
+	return prefer != "" && slices.ContainsFunc(voters, is) && !slices.ContainsFunc(sealed, is)
+}
+
 // best picks the leader among those that promised: the newest log, then the
 // preferred node, then weight, then the order of arrival. It also says which
 // rule decided.
