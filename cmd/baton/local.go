@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"baton/demo/cluster"
 	"baton/demo/failover"
+	"baton/demo/ledger"
 	"baton/demo/load"
 	"baton/node/supervisor"
 	"baton/tui/data"
@@ -18,7 +20,14 @@ type localCluster struct {
 
 	mu   sync.Mutex
 	load *load.Load
+	due  map[ledger.Key]uint64 // outstanding messages: received count by which each should have come
+	at   time.Time             // when due was last looked after
 }
+
+// overdueAfter is how many messages must be received after all that stood
+// before an outstanding one, before it is called lost. Queues are first in,
+// first out and prefetch is bounded, so that is far more than can overtake it.
+const overdueAfter = 2000
 
 func (l *localCluster) startLoad(cfg load.Config) error {
 	cfg.Addresses, cfg.OnReceipt = l.c.StompAddresses(), l.c.Tracker().Receipt
@@ -91,17 +100,45 @@ func (l *localCluster) Do(ctx context.Context, action, node string) error {
 	return fmt.Errorf("%w: %s", data.ErrUnsupported, action)
 }
 
-// Ledger implements data.Local. A message counts as lost only when the queue
-// was drained, which does not happen while the load runs.
+// Ledger implements data.Local.
 func (l *localCluster) Ledger() data.Ledger {
 	ld := l.running()
 	if ld == nil {
 		return data.Ledger{}
 	}
 	s, r := ld.Summary(), ld.Rates()
-	return data.Ledger{OK: true, Sent: s.Sent, Receipted: s.Receipted, Received: s.Received,
+	return data.Ledger{OK: true, Sent: s.Sent, Receipted: s.Receipted, Received: s.Received, Lost: l.overdue(ld, s),
 		Duplicates: s.Duplicates, OutOfOrder: s.OutOfOrder, InDoubt: s.InDoubt, Rate: r.Sent}
 }
+
+// overdue counts receipted messages that can no longer be on their way. What
+// is outstanding while no leader serves is not lost: then nothing is received,
+// and nothing becomes due.
+func (l *localCluster) overdue(ld *load.Load, s ledger.Summary) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.at) >= time.Second {
+		l.at = time.Now()
+		due := map[ledger.Key]uint64{}
+		for _, k := range ld.Missing(missingMax) {
+			due[k] = s.Received + s.Outstanding + overdueAfter
+			if known, ok := l.due[k]; ok {
+				due[k] = known
+			}
+		}
+		l.due = due
+	}
+	lost := uint64(0)
+	for _, by := range l.due {
+		if s.Received > by {
+			lost++
+		}
+	}
+	return lost
+}
+
+// missingMax bounds how many outstanding messages are watched.
+const missingMax = 1000
 
 // Failovers implements data.Local.
 func (l *localCluster) Failovers() []failover.Run { return l.c.Tracker().Runs() }
