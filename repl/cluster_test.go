@@ -167,6 +167,8 @@ func (n *node) follow(l *node, epoch record.Epoch, change ...func(*repl.Follower
 	j := n.journal
 	cfg := repl.FollowerConfig{Identity: n.id, Leader: l.id.Node, Address: l.server.Addr().String(), Epoch: epoch,
 		Log: n.log, Seal: n.Seal, Sealed: n.Sealed, HeartbeatInterval: 20 * time.Millisecond,
+		// Tells the leader what has arrived, whatever is acknowledged about it.
+		Applied: func() record.Position { return n.log.Positions().Append },
 		Listener: repl.FollowerListener{
 			LinkUp:     func() { j.add("link up") },
 			LinkLost:   func(err error) { j.add("link lost: %v", err) },

@@ -215,6 +215,27 @@ func TestLearner(t *testing.T) {
 		c.follow(a, 1)
 		require.NoError(t, result(t, out))
 	})
+	t.Run("nor while the registration is under way", func(t *testing.T) {
+		x, y, old, wiped := newNode(t, "n1"), newNode(t, "n3"), newNode(t, "n2"), newNode(t, "n2")
+		wiped.id.Incarnation = "n2-b"
+		x.lead(1, []*node{old, y})
+		y.follow(x, 1)
+		wiped.follow(x, 1)
+		x.journal.wait(t, "learner n2 n2-b")
+		wiped.follower.Stop()
+		y.follower.Stop()
+		old.follow(x, 1)
+		old.journal.wait(t, "in sync")
+		out := x.propose("z")
+		end := x.log.Positions().Append
+		pending(t, out, func() bool {
+			f := x.leader.Status().Followers[0]
+			return f.Incarnation == "n2-a" && f.Flushed == end && f.Applied == end
+		})
+		x.journal.wait(t, "learner n2 n2-a") // offered again, as any learner
+		x.leader.SetVoter("n2", "n2-a")
+		require.NoError(t, result(t, out))
+	})
 	t.Run("a member that registered during the epoch is served", func(t *testing.T) {
 		late := newNode(t, "n7")
 		late.follow(a, 1)

@@ -14,6 +14,7 @@ import (
 	"baton/repl"
 	"baton/repl/progress"
 	"baton/repl/quorum"
+	"baton/repl/repltest"
 	"baton/store/record"
 )
 
@@ -120,9 +121,7 @@ func TestCommitUnderEveryPolicy(t *testing.T) {
 			// Everything that can arrive has arrived, and what is held back
 			// is what is missing: releasing it commits.
 			end := a.log.Positions().Append
-			pending(t, out, func() bool {
-				return b.log.Positions().Append == end && d.log.Positions().Append == end && acksSettled(a, b, d)
-			})
+			pending(t, out, func() bool { return acksSettled(a, end, b, d) })
 			require.Less(t, a.leader.Commit(), end)
 			for _, n := range []*node{a, b, d} {
 				n.log.HoldFlush(false)
@@ -134,11 +133,12 @@ func TestCommitUnderEveryPolicy(t *testing.T) {
 	}
 }
 
-// acksSettled reports whether the leader knows what its followers hold.
-func acksSettled(a *node, followers ...*node) bool {
+// acksSettled reports whether every follower has acknowledged after it got the
+// log up to end, and the leader knows exactly what each of them holds.
+func acksSettled(a *node, end record.Position, followers ...*node) bool {
 	for i, f := range a.leader.Status().Followers {
 		p := followers[i].log.Positions()
-		if f.Received != p.Written || f.Flushed != p.Flush {
+		if f.Applied != end || f.Received != p.Written || f.Flushed != p.Flush {
 			return false
 		}
 	}
@@ -279,6 +279,51 @@ func TestStopAnswersEverythingOnce(t *testing.T) {
 	require.EqualValues(t, 8000, ok.Load()+stopped.Load())
 	require.ErrorIs(t, a.leader.Err(), repl.ErrStopped)
 	a.leader.Stop(nil)
+}
+
+// gatedLog lets a test stand inside Append.
+type gatedLog struct {
+	*repltest.Log
+	gate chan chan struct{}
+}
+
+func (g *gatedLog) Append(e record.Epoch, c record.Position, b *record.Batch) (record.Position, error) {
+	select {
+	case in := <-g.gate:
+		in <- struct{}{} // the test knows that Append is under way
+		<-in             // and says when it may go on
+	default:
+	}
+	return g.Log.Append(e, c, b)
+}
+
+func TestStopWaitsForAnAppendThatIsUnderWay(t *testing.T) {
+	a := newNode(t, "n1")
+	g := &gatedLog{Log: a.log, gate: make(chan chan struct{}, 1)}
+	a.lead(1, nil, func(c *repl.LeaderConfig) { c.Log = g })
+	in := make(chan struct{})
+	g.gate <- in
+	out := make(chan error, 1)
+	go a.leader.Propose(message("x"), func(err error) { out <- err })
+	<-in
+	stopped := make(chan struct{})
+	go func() {
+		a.leader.Stop(nil)
+		close(stopped)
+	}()
+	<-a.leader.Done()
+	before := a.log.Positions().Append
+	select {
+	case <-stopped:
+		t.Fatal("stopped while a proposal was being appended")
+	case <-time.After(20 * time.Millisecond):
+	}
+	in <- struct{}{}
+	<-stopped
+	err := result(t, out)
+	require.ErrorIs(t, err, repl.ErrStopped)
+	require.ErrorIs(t, err, repl.ErrInDoubt, "it is in the log")
+	require.Greater(t, a.log.Positions().Append, before)
 }
 
 func TestLogFailureEndsLeadership(t *testing.T) {
