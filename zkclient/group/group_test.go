@@ -257,6 +257,9 @@ func testLostCreate(t *testing.T, addr string) {
 		require.Len(t, s.Members, 1)
 		e.until(b, "a", holds(data("a", round)))
 		require.Len(t, e.nodes(), 1)
+		_, stat, err := e.admin.Exists(e.within(), e.path)
+		require.NoError(t, err)
+		require.EqualValues(t, 2*round+1, stat.Cversion, "one creation and one deletion per round: a duplicate was there for a while")
 		require.NoError(t, a.Leave(e.within()))
 		require.Empty(t, e.nodes())
 	}
