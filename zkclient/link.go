@@ -209,12 +209,12 @@ func (l *link) shake() error {
 		}
 		return fmt.Errorf("handshake with %s: %w (%w)", l.address, ErrRefused, err)
 	}
-	if err := l.Conn.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("handshake with %s: %w", l.address, err)
-	}
 	h, err := parseHandshake(frame[4:])
 	if err == nil {
 		err = l.s.granted(h, l.address)
+	}
+	if err == nil {
+		err = l.Conn.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
 		return fmt.Errorf("handshake with %s: %w", l.address, err)

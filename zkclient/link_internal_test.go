@@ -48,7 +48,17 @@ func pipe(t *testing.T) (*link, net.Conn) {
 	s.state.since = time.Now()
 	near, far := net.Pipe()
 	t.Cleanup(func() { near.Close(); far.Close() })
-	return &link{Conn: near, s: s, address: "s:1"}, far
+	return &link{Conn: socketLike{near}, s: s, address: "s:1"}, far
+}
+
+// socketLike takes deadlines after the other end has closed, as a socket does.
+type socketLike struct{ net.Conn }
+
+func (c socketLike) SetReadDeadline(t time.Time) error {
+	if err := c.Conn.SetReadDeadline(t); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		return err
+	}
+	return nil
 }
 
 // feed sends b in pieces of n bytes and closes.

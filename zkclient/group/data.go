@@ -3,7 +3,6 @@ package group
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -18,9 +17,6 @@ const (
 	memberPrefix    = "0"
 	clusterName     = "cluster"
 )
-
-// ErrMalformed: a node of the tree holds something that is not what it should be.
-var ErrMalformed = errors.New("group: malformed node data")
 
 // MemberData is what a member says of itself. The first six fields are
 // ActiveMQ's, in its order and with its meaning; the rest is absent there.

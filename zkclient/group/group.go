@@ -3,7 +3,6 @@ package group
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 )
@@ -79,14 +78,12 @@ func (g *Group) Leave(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-g.ctx.Done():
-			return fmt.Errorf("leave group %s: %w", g.cfg.Path, errClosed)
+			return fmt.Errorf("leave group %s: %w", g.cfg.Path, ErrClosed)
 		case <-ctx.Done():
 			return fmt.Errorf("leave group %s: member node not yet removed: %w", g.cfg.Path, context.Cause(ctx))
 		}
 	}
 }
-
-var errClosed = errors.New("group: closed")
 
 // look wakes the keeper.
 func (g *Group) look() {

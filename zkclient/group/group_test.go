@@ -13,7 +13,7 @@ import (
 	"baton/zkclient"
 	"baton/zkclient/group"
 	"baton/zkclient/internal/faultproxy"
-	"baton/zkclient/internal/testzk"
+	"baton/zkclient/zktest"
 )
 
 const (
@@ -22,34 +22,43 @@ const (
 	sessionT = 1500 * time.Millisecond
 )
 
+// server starts a server of the kind under test.
+type server func(testing.TB) string
+
 func TestGroup(t *testing.T) {
-	addr := testzk.Start(t)
-	for _, c := range []struct {
-		name string
-		run  func(*testing.T, string)
-	}{
-		{"members see each other join, publish and leave", testMembers},
-		{"a change reaches the others fast", testLatency},
-		{"of many publications the newest stays", testNewestWins},
-		{"expired session: one node comes back", testExpiry},
-		{"lost reply of create: no duplicate", testLostCreate},
-		{"lost reply of publish", testLostSet},
-		{"node deleted by somebody comes back", testDeleted},
-		{"node overwritten by somebody is written again", testOverwritten},
-		{"publication while disconnected lands on the new node only", testPublishOffline},
-		{"leftover of a killed process is removed", testLeftover},
-		{"copied data directory does not fight", testTwin},
-		{"cluster node is compare-and-set", testCluster},
-		{"lost reply of cluster writes", testLostCluster},
-		{"server with an empty tree is joined again", testWiped},
-		{"disconnected view keeps the last known", testDisconnected},
-		{"observer reads ActiveMQ's members and ignores rubbish", testForeign},
-		{"other group ids are set apart", testStrangers},
-		{"leave while a creation is under way", testLeaveRace},
-		{"close leaves no goroutine", testClose},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, addr) })
+	for kind, start := range map[string]server{"zookeeper": zktest.Real, "devserver": zktest.Dev} {
+		t.Run(kind, func(t *testing.T) {
+			addr := start(t)
+			for _, c := range behaviours {
+				t.Run(c.name, func(t *testing.T) { c.run(t, addr) })
+			}
+			t.Run("server with an empty tree is joined again", func(t *testing.T) { testWiped(t, addr, start(t)) })
+		})
 	}
+}
+
+var behaviours = []struct {
+	name string
+	run  func(*testing.T, string)
+}{
+	{"members see each other join, publish and leave", testMembers},
+	{"a change reaches the others fast", testLatency},
+	{"of many publications the newest stays", testNewestWins},
+	{"expired session: one node comes back", testExpiry},
+	{"lost reply of create: no duplicate", testLostCreate},
+	{"lost reply of publish", testLostSet},
+	{"node deleted by somebody comes back", testDeleted},
+	{"node overwritten by somebody is written again", testOverwritten},
+	{"publication while disconnected lands on the new node only", testPublishOffline},
+	{"leftover of a killed process is removed", testLeftover},
+	{"copied data directory does not fight", testTwin},
+	{"cluster node is compare-and-set", testCluster},
+	{"lost reply of cluster writes", testLostCluster},
+	{"disconnected view keeps the last known", testDisconnected},
+	{"observer reads ActiveMQ's members and ignores rubbish", testForeign},
+	{"other group ids are set apart", testStrangers},
+	{"leave while a creation is under way", testLeaveRace},
+	{"close leaves no goroutine", testClose},
 }
 
 // env is one test's tree.
@@ -204,7 +213,7 @@ func testNewestWins(t *testing.T, addr string) {
 	a, b := e.group(addr), e.group(addr)
 	a.Join(data("a", 0))
 	e.until(b, "a", holds(data("a", 0)))
-	const last = 20000
+	const last = 5000
 	for i := int64(1); i <= last; i++ {
 		a.Publish(data("a", i))
 	}
@@ -248,6 +257,9 @@ func testLostCreate(t *testing.T, addr string) {
 		require.Len(t, s.Members, 1)
 		e.until(b, "a", holds(data("a", round)))
 		require.Len(t, e.nodes(), 1)
+		_, stat, err := e.admin.Exists(e.within(), e.path)
+		require.NoError(t, err)
+		require.EqualValues(t, 2*round+1, stat.Cversion, "one creation and one deletion per round: a duplicate was there for a while")
 		require.NoError(t, a.Leave(e.within()))
 		require.Empty(t, e.nodes())
 	}

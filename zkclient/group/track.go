@@ -20,9 +20,6 @@ const (
 	resyncEvery = 20 * time.Second // and up to half as much more
 )
 
-// errGone ends the following of a node that does not exist any more.
-var errGone = errors.New("group: node is gone")
-
 // track follows the tree during one attachment of a session: one goroutine per
 // node reads and waits for its watch, so that reads go in parallel, and the
 // goroutine of run alone owns the view that they add to.

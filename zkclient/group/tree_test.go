@@ -10,7 +10,6 @@ import (
 	"baton/zkclient"
 	"baton/zkclient/group"
 	"baton/zkclient/internal/faultproxy"
-	"baton/zkclient/internal/testzk"
 )
 
 func clusterOf(epoch uint64, leader string) group.ClusterData {
@@ -94,7 +93,7 @@ func testLostCluster(t *testing.T, addr string) {
 	<-lost
 }
 
-func testWiped(t *testing.T, addr string) {
+func testWiped(t *testing.T, addr, wiped string) {
 	e := newEnv(t, addr)
 	p := e.proxy()
 	a, b := e.group(p.Addr()), e.group(p.Addr())
@@ -103,7 +102,7 @@ func testWiped(t *testing.T, addr string) {
 	require.NoError(t, a.CreateCluster(e.within(), clusterOf(1, "a")))
 	e.until(a, "both", holds(data("a", 1), data("b", 1)))
 	e.until(b, "cluster", hasCluster(clusterOf(1, "a")))
-	p.Target(testzk.Start(t))
+	p.Target(wiped)
 	p.Cut()
 	for _, g := range []*group.Group{a, b} {
 		s := e.until(g, "both in the empty tree", func(s group.Snapshot) bool {
