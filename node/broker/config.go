@@ -68,10 +68,16 @@ var (
 	ErrClosed = errors.New("broker: closed")
 	// ErrQueueName means that a queue name cannot be used.
 	ErrQueueName = errors.New("invalid queue name")
+	// ErrMessageSize means that a message does not fit into the log's format.
+	ErrMessageSize = errors.New("message is too large")
 	// ErrUnknownMessage means that an ack or nack names no message that the
 	// subscription has delivered and not yet settled.
 	ErrUnknownMessage = errors.New("message is not pending on this subscription")
 )
+
+// BodyMax is the largest body of a message, in bytes. It leaves the log's
+// largest batch room for headers and for the frames before it.
+const BodyMax = 100 << 20
 
 // Config of a broker. Proposer, Index, Messages and IDPrefix must be set.
 type Config struct {
@@ -135,6 +141,9 @@ func (c Config) withDefaults() Config {
 func (c Config) Validate() error {
 	if c.Proposer == nil || c.Index == nil || c.Messages == nil || c.IDPrefix == "" {
 		return errors.New("broker: config lacks Proposer, Index, Messages or IDPrefix")
+	}
+	if c.BatchBytes > record.MaxBatchSize/8 {
+		return fmt.Errorf("broker: config: BatchBytes is %d, at most %d", c.BatchBytes, record.MaxBatchSize/8)
 	}
 	for _, r := range c.IDPrefix {
 		if r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {

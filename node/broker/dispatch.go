@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 
 	"baton/store/record"
@@ -126,18 +127,15 @@ func (q *queue) deliver(picks []pick) error {
 	for i := range picks {
 		p := &picks[i]
 		if p.msg == nil {
-			e, err := q.b.cfg.Messages.Enqueued(p.en.at)
-			if err == nil && e.Queue != q.name {
-				err = fmt.Errorf("broker: message at position %d belongs to queue %q", p.en.at, e.Queue)
-			}
+			gone, err := q.load(p)
 			if err != nil {
 				q.undo(picks[i:])
-				return fmt.Errorf("read message %d at position %d: %w", p.en.seq, p.en.at, err)
+				return err
 			}
-			p.msg = &e.Message
-			q.mu.Lock()
-			p.en.id, p.en.timestamp = p.msg.ID, p.msg.Timestamp
-			q.mu.Unlock()
+			if gone {
+				q.forgo(p)
+				continue
+			}
 		}
 		p.to.client.Deliver(Delivery{
 			Subscription: p.to, Message: p.msg, Tag: p.tag, Redeliveries: int(p.how), Reserved: p.en.size,
@@ -147,17 +145,61 @@ func (q *queue) deliver(picks []pick) error {
 	return nil
 }
 
+// load reads a pick's message from the log. It is gone if an ack that was in
+// doubt has been committed after all, and its place in the log reused.
+func (q *queue) load(p *pick) (gone bool, err error) {
+	e, err := q.b.cfg.Messages.Enqueued(p.en.at)
+	if err == nil && e.Queue != q.name {
+		err = fmt.Errorf("broker: the message belongs to queue %q", e.Queue)
+	}
+	if err != nil {
+		err = fmt.Errorf("read message %d at position %d: %w", p.en.seq, p.en.at, err)
+		found, errScan := q.b.cfg.Index.Scan(q.name, p.en.seq, 1)
+		if errScan != nil {
+			return false, errors.Join(err, errScan)
+		}
+		if len(found) == 0 || found[0].Sequence != p.en.seq {
+			return true, nil
+		}
+		return false, err
+	}
+	p.msg = &e.Message
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	p.en.id, p.en.timestamp = p.msg.ID, p.msg.Timestamp
+	return false, nil
+}
+
+// forgo drops a pick whose message is gone.
+func (q *queue) forgo(p *pick) {
+	p.to.client.Release(p.en.size)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.remove(&q.returned, p.en.seq)
+	if q.withdraw(p) {
+		delete(q.delivered, p.en.seq)
+	}
+}
+
+// withdraw takes a pick from its consumer; false if it is not there any more.
+func (q *queue) withdraw(p *pick) bool {
+	if q.delivered[p.en.seq] != p.en || p.en.owner != p.to || p.en.tag != p.tag || p.en.state != stateDelivered {
+		return false
+	}
+	p.to.drop(p.en)
+	p.to.reckon()
+	return true
+}
+
 // undo takes picks back that could not be delivered.
 func (q *queue) undo(picks []pick) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var back []*entry
-	for _, p := range picks {
-		p.to.client.Release(p.en.size)
-		if p.en.owner == p.to && p.en.tag == p.tag && p.en.state == stateDelivered {
-			p.to.drop(p.en)
-			p.to.reckon()
-			back = append(back, p.en)
+	for i := range picks {
+		picks[i].to.client.Release(picks[i].en.size)
+		if q.withdraw(&picks[i]) {
+			back = append(back, picks[i].en)
 		}
 	}
 	q.giveBack(back)

@@ -76,9 +76,12 @@ func (b *Broker) NewSession(c Client) *Session {
 }
 
 // Send adds a message to the batch; m.ID is set by the broker. Nothing of m is
-// kept. Error: ErrQueueName, ErrClosed.
+// kept. Errors: ErrQueueName, ErrMessageSize, ErrClosed.
 func (s *Session) Send(queue string, m record.Message, receipt string) error {
 	if err := CheckQueueName(queue); err != nil {
+		return err
+	}
+	if err := checkSize(&m); err != nil {
 		return err
 	}
 	if len(s.scratch) == 0 {
@@ -92,6 +95,22 @@ func (s *Session) Send(queue string, m record.Message, receipt string) error {
 	s.batch.Add(record.TypeEnqueue, s.encode)
 	s.message = record.Enqueue{}
 	return s.added(Op{OpSend, receipt})
+}
+
+// checkSize refuses what the log could not be read back with.
+func checkSize(m *record.Message) error {
+	if len(m.Headers) > record.MaxHeaders {
+		return fmt.Errorf("%w (it has %d headers, at most %d)", ErrMessageSize, len(m.Headers), record.MaxHeaders)
+	}
+	for i := range m.Headers {
+		if n := max(len(m.Headers[i].Name), len(m.Headers[i].Value)); n > record.MaxStringSize {
+			return fmt.Errorf("%w (a header has %d bytes, at most %d)", ErrMessageSize, n, record.MaxStringSize)
+		}
+	}
+	if len(m.Body) > BodyMax {
+		return fmt.Errorf("%w (its body has %d bytes, at most %d)", ErrMessageSize, len(m.Body), BodyMax)
+	}
+	return nil
 }
 
 // Ack settles a message, or all up to it in mode Cumulative. Errors:
@@ -232,8 +251,8 @@ func (s *Session) Drain() error {
 	return nil
 }
 
-// Subscribe adds a consumer. Nothing is delivered before Start. Error:
-// ErrQueueName.
+// Subscribe adds a consumer. Start makes it one of its queue's, and Resume of
+// the subscription begins the deliveries. Error: ErrQueueName.
 func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
 	if err := CheckQueueName(o.Queue); err != nil {
 		return nil, err
@@ -249,7 +268,8 @@ func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
 	return sub, nil
 }
 
-// Start begins the deliveries of a subscription.
+// Start attaches a subscription to its queue. Between this and Resume the
+// client may be told that it is subscribed.
 func (s *Session) Start(sub *Subscription) { sub.start() }
 
 // Unsubscribe ends a subscription; what it has not settled goes back to the

@@ -76,7 +76,7 @@ type Subscription struct {
 	acking    int    // messages whose ack awaits commit
 	lastTag   uint64
 	attached  bool
-	stalled   bool // the client has no room
+	stalled   bool // the client has no room, or is not ready yet
 	able      bool // counted in q.able
 }
 
@@ -89,7 +89,7 @@ type slot struct {
 // Mode is the mode given to Subscribe.
 func (c *Subscription) Mode() Mode { return c.mode }
 
-// start attaches the consumer to its queue; deliveries begin.
+// start attaches the consumer to its queue, held until Resume.
 func (c *Subscription) start() {
 	for {
 		q := c.b.findOrAdd(c.name, QueueInfo{Name: c.name})
@@ -98,11 +98,9 @@ func (c *Subscription) start() {
 			q.mu.Unlock()
 			continue
 		}
-		c.q, c.attached = q, true
+		c.q, c.attached, c.stalled = q, true, true
 		q.consumers = append(q.consumers, c)
 		c.b.subscriptions.Add(1)
-		c.reckon()
-		q.kick()
 		q.mu.Unlock()
 		return
 	}
@@ -132,7 +130,8 @@ func (c *Subscription) stop() {
 	}
 }
 
-// Resume tells that the client has room again after a Reserve that was false.
+// Resume begins the deliveries after Start, and again after a Reserve that was
+// false, when the client has room.
 func (c *Subscription) Resume() {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()

@@ -83,16 +83,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// bodyMax keeps a message well below the largest batch of the log.
-const bodyMax = 100 << 20
-
 // Validate reports the first value that cannot work.
 func (c Config) Validate() error {
 	if c.Listener == nil || c.Broker == nil {
 		return errors.New("stompserver: config lacks Listener or Broker")
 	}
-	if c.Limits.Body > bodyMax {
-		return fmt.Errorf("stompserver: config: body limit is %d bytes, at most %d", c.Limits.Body, bodyMax)
+	if c.Limits.Body > broker.BodyMax {
+		return fmt.Errorf("stompserver: config: body limit is %d bytes, at most %d", c.Limits.Body, broker.BodyMax)
 	}
 	if c.HeartBeatGrace != 0 && c.HeartBeatGrace < 1 {
 		return fmt.Errorf("stompserver: config: heart-beat grace is %g, must be at least 1", c.HeartBeatGrace)

@@ -43,7 +43,7 @@ func (c *conn) handle(f *stomp.Frame) error {
 
 // clientError turns the broker's errors that a client causes into refusals.
 func clientError(err error) error {
-	if errors.Is(err, broker.ErrQueueName) || errors.Is(err, broker.ErrUnknownMessage) {
+	if errors.Is(err, broker.ErrQueueName) || errors.Is(err, broker.ErrUnknownMessage) || errors.Is(err, broker.ErrMessageSize) {
 		return refuse("%s", err)
 	}
 	return err

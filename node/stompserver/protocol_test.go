@@ -133,7 +133,7 @@ func TestRefusals(t *testing.T) {
 	c.wantError("exists")
 	c.frame("SUBSCRIBE", "id:2", "destination:/queue/q")
 	c.wantError("too many subscriptions")
-	c.publish("q", "still alive")
+	c.publish("other", "still alive")
 	require.Zero(t, len(log.Queues())-1)
 }
 

@@ -91,6 +91,20 @@ func TestWindow(t *testing.T) {
 	require.LessOrEqual(t, log.Proposed(), 20)
 }
 
+// A SEND without a receipt is stored even if the client leaves at once.
+func TestSendAndLeave(t *testing.T) {
+	for name, end := range map[string]string{"cut": "", "disconnect": "DISCONNECT\n\n\x00", "then a bad frame": ":\n\n\x00"} {
+		t.Run(name, func(t *testing.T) {
+			log := brokertest.NewLog()
+			_, address := startServer(t, log)
+			c := dial(t, address, "1.2")
+			c.raw("SEND\ndestination:/queue/q\n\n1\x00" + end)
+			c.nc.Close()
+			eventually(t, "the message", func() bool { return log.Depth("q") == 1 })
+		})
+	}
+}
+
 func TestUnsettledMessagesGoBackInOrder(t *testing.T) {
 	for name, leave := range map[string]func(*client){
 		"disconnect":  func(c *client) { c.frame("DISCONNECT") },
@@ -215,6 +229,8 @@ func TestRoundRobin(t *testing.T) {
 	a, b := dial(t, address, "1.2"), dial(t, address, "1.2")
 	a.subscribe("q", "client")
 	b.subscribe("q", "client")
+	a.wantSilence() // the server is past the receipts
+	b.wantSilence()
 	dial(t, address, "1.2").publish("q", numbers(1, 6)...)
 	a.wantBodies("1", "3", "5")
 	b.wantBodies("2", "4", "6")

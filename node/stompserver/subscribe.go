@@ -45,14 +45,15 @@ func (c *conn) subscribe(f *stomp.Frame) error {
 	if co.sub, err = c.sess.Subscribe(o); err != nil {
 		return err
 	}
+	c.byKey[key], c.byNumber[co.number] = co, co
+	c.sess.Start(co.sub)
 	if receipt != "" { // in order after the receipts of earlier frames
 		if err := c.sess.Drain(); err != nil {
 			return err
 		}
 		c.sendReceipt(receipt)
 	}
-	c.byKey[key], c.byNumber[co.number] = co, co
-	c.sess.Start(co.sub)
+	co.sub.Resume()
 	return nil
 }
 
