@@ -109,7 +109,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case doneMsg:
 		m.done(msg)
 	case tea.KeyMsg:
-		m.key(msg)
+		m.keys(msg)
 	case tea.MouseMsg:
 		m.click(msg)
 	case tea.ResumeMsg:
@@ -155,6 +155,27 @@ func (m *Model) keyView() keymap.View {
 	return keymap.View{
 		Snap: m.live, Page: m.page().Name(), Target: m.target,
 		ReadOnly: m.cfg.ReadOnly, Launched: m.cfg.Launched, Can: m.cfg.Source.Can,
+	}
+}
+
+// keys takes apart what arrived as one message: keys that were pressed quickly
+// come as several runes. Pasted text is text, never keys.
+func (m *Model) keys(msg tea.KeyMsg) {
+	if msg.Type != tea.KeyRunes || len(msg.Runes) < 2 || m.input != nil {
+		if !msg.Paste || m.input != nil {
+			m.key(msg)
+		}
+		return
+	}
+	if msg.Paste {
+		return
+	}
+	for i, r := range msg.Runes {
+		if m.input != nil { // the keys before began a text: the rest belongs to it
+			m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: msg.Runes[i:]})
+			return
+		}
+		m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: msg.Alt})
 	}
 }
 

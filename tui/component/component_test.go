@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
 	"baton/tui/component"
@@ -62,6 +63,15 @@ func FuzzClean(f *testing.F) {
 		require.True(t, utf8.ValidString(out))
 		require.Equal(t, out, component.Clean(out), "cleaning is done at once")
 		require.NotContains(t, out, "\x1b")
+	})
+}
+
+func FuzzWidth(f *testing.F) {
+	for _, s := range []string{"abc", "─│╭█", "\x1b[1;31mred\x1b[0m", "a\u0301", "█\ufe0f", "日本", "\x1b[2J", "x\u200dy", "\x1b[31", "▟■"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		require.Equal(t, ansi.StringWidth(s), component.Width(s), "%q", s)
 	})
 }
 

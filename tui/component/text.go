@@ -6,12 +6,47 @@ package component
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
 )
 
 // Width is the number of terminal cells that s fills, escapes not counted.
-func Width(s string) int { return ansi.StringWidth(s) }
+func Width(s string) int {
+	if n, ok := simpleWidth(s); ok {
+		return n
+	}
+	return ansi.StringWidth(s)
+}
+
+// simpleWidth measures what nearly all of a screen is made of, letters, lines,
+// blocks and colours, without looking for grapheme clusters: that is most of
+// the time that a frame takes. ok is false for any other text.
+func simpleWidth(s string) (n int, ok bool) {
+	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf {
+			switch {
+			case c >= 0x20 && c < 0x7f:
+				n++
+				i++
+			default:
+				skip := sgrLength(s[i:])
+				if skip == 0 {
+					return 0, false
+				}
+				i += skip
+			}
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r < '─' || r > '▟' { // box drawing and block elements
+			return 0, false
+		}
+		n++
+		i += size
+	}
+	return n, true
+}
 
 // Cut shortens s to at most w cells and marks the cut with tail.
 func Cut(s string, w int, tail string) string {

@@ -35,7 +35,7 @@ func SVG(screen string, o Options) []byte {
 	if o.Size == 0 {
 		o.Size = 14
 	}
-	rows := parse(strings.TrimRight(screen, "\n"))
+	rows := parse(strings.TrimRight(strings.ToValidUTF8(screen, "?"), "\n"))
 	d := drawing{o: o, pal: palette(o.Light), cw: o.Size * advance, ch: o.Size * leading, top: margin}
 	cols, lines := o.Cols, max(o.Rows, len(rows))
 	for _, r := range rows {
@@ -70,7 +70,7 @@ func (d *drawing) window(w float64) {
 		fmt.Fprintf(&d.out, `<circle cx="%d" cy="19" r="6" fill="%s"/>`, 20+i*20, c)
 	}
 	fmt.Fprintf(&d.out, `<text x="%.1f" y="23" text-anchor="middle" fill="%s" opacity=".7" font-size="13">%s</text>`+"\n",
-		w/2, d.pal.fore, html.EscapeString(d.o.Title))
+		w/2, d.pal.fore, escape(d.o.Title))
 }
 
 // row draws runs of equally styled narrow characters as one text; wide ones
@@ -141,7 +141,17 @@ func (d *drawing) run(x, y, w int, cells []cell) {
 		return
 	}
 	fmt.Fprintf(&d.out, `<text x="%.2f" y="%.2f" fill="%s" xml:space="preserve"%s>%s</text>`+"\n",
-		px, py+d.ch*.76, fore, attributes(s), html.EscapeString(text.String()))
+		px, py+d.ch*.76, fore, attributes(s), escape(text.String()))
+}
+
+// escape makes text safe for XML, which allows fewer characters than Go.
+func escape(s string) string {
+	return html.EscapeString(strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0xfffe || r == 0xffff || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?")))
 }
 
 func attributes(s sgr) string {
