@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,7 +162,7 @@ func (l *leadership) open() error {
 	n := l.n
 	b, err := broker.New(broker.Config{
 		Proposer: l, Index: brokerIndex{n.store}, Messages: n.store,
-		IDPrefix: fmt.Sprintf("%s-%d-", n.cfg.ID, l.epoch), Logger: n.cfg.Logger,
+		IDPrefix: idPrefix(n.cfg.ID, l.epoch), Logger: n.cfg.Logger,
 		OnFailure: func(err error) { l.post(func(r *role) { r.resign(err.Error()) }) },
 	})
 	if err != nil {
@@ -200,6 +201,18 @@ func (l *leadership) open() error {
 	n.events.Add(adminapi.KindServing, epoch, fmt.Sprintf("%s serves clients on %s in epoch %d", n.cfg.ID, n.cfg.ListenStomp, l.epoch), "leader", n.cfg.ID)
 	l.post(func(r *role) {}) // the status changed
 	return nil
+}
+
+// idPrefix begins the ids of the messages that this leadership accepts. An
+// epoch is led once, so it makes them unique; the node is there for people.
+func idPrefix(node string, epoch record.Epoch) string {
+	plain := strings.Map(func(c rune) rune {
+		if c == '.' || c == '_' {
+			return '-' // some clients escape or cut ids at other characters
+		}
+		return c
+	}, node)
+	return fmt.Sprintf("ID-%s-%d-", plain, epoch)
 }
 
 // serving says whether the connectors are open.
