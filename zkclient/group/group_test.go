@@ -394,14 +394,14 @@ func testLeaveRace(t *testing.T, addr string) {
 func testClose(t *testing.T, addr string) {
 	e := newEnv(t, addr)
 	p := e.proxy()
-	clients := []*zkclient.Client{e.client(addr), e.client(p.Addr())}
+	clients := []*zkclient.Client{e.client(addr), e.client(p.Addr()), e.admin}
 	for _, c := range clients {
 		_, err := c.Session(e.within())
 		require.NoError(t, err)
 	}
 	before := runtime.NumGoroutine()
 	var groups []*group.Group
-	for i, c := range clients {
+	for i, c := range clients[:2] {
 		g := group.New(group.Config{Client: c, Path: e.path, GroupID: "c"})
 		g.Join(data(fmt.Sprint(i), 1))
 		groups = append(groups, g)
