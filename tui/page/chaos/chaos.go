@@ -92,7 +92,7 @@ func forecast(s *data.Snapshot, t style.Theme, target string, w int) []string {
 		text += "; one more loss stops the cluster"
 	}
 	out := []string{t.Paint(role, component.Cut(text, w, t.Glyphs.Ellipsis))}
-	if n.State.Leads() {
+	if n.State.Leads() && left >= size {
 		if m, of := median(s); of > 0 {
 			out = append(out, t.Paint(style.Dim, fmt.Sprintf("  producers stall about %s (median of %d failovers)", component.Span(m), of)))
 		}
