@@ -17,7 +17,9 @@ const (
 	zeroAhead      = 4 << 20 // bytes kept zero-filled in front of the append position
 	zeroChunk      = 1 << 20 // bytes of zeros written at a time
 	readChunk      = 1 << 20
-	maxOpenFiles   = 64 // sealed segments kept open for readers
+	markFraction   = 256 // a flush mark is written every 1/256 of a segment
+	maxOpenFiles   = 64  // sealed segments kept open for readers
+	gatherMax      = 250 * time.Microsecond
 )
 
 // Errors. Test with errors.Is; CorruptionError with errors.As.

@@ -40,6 +40,7 @@ type Log struct {
 		truncating                     bool // appends wait
 		generation                     uint64
 
+		pace       pace
 		writerDone bool
 		closed     bool
 		err        error // wraps ErrFailed

@@ -93,64 +93,68 @@ func TestTornTail(t *testing.T) {
 	}
 }
 
-func TestRecoveryRefuses(t *testing.T) {
-	setVersion := func(t *testing.T, fs vfs.FS, name string, v uint32) {
-		edit(t, fs, name, func(f vfs.File) {
-			b := make([]byte, 3072)
-			_, err := f.ReadAt(b, 0)
-			require.NoError(t, err)
-			binary.LittleEndian.PutUint32(b[8:], v)
-			binary.LittleEndian.PutUint32(b[3068:], crc32.Checksum(b[:3068], crc32.MakeTable(crc32.Castagnoli)))
-			_, err = f.WriteAt(b, 0)
-			require.NoError(t, err)
-		})
-	}
-	var bases []record.Position // of the segments
-	cases := []struct {
-		name   string
-		change func(t *testing.T, fs *vfs.Mem, at []record.Position)
-		want   error // nil: a *CorruptionError
-	}{
-		{"bit flipped in a flushed batch of the last segment", func(t *testing.T, fs *vfs.Mem, at []record.Position) {
+func setVersion(t *testing.T, fs vfs.FS, name string, v uint32) {
+	edit(t, fs, name, func(f vfs.File) {
+		b := make([]byte, 3072)
+		_, err := f.ReadAt(b, 0)
+		require.NoError(t, err)
+		binary.LittleEndian.PutUint32(b[8:], v)
+		binary.LittleEndian.PutUint32(b[3068:], crc32.Checksum(b[:3068], crc32.MakeTable(crc32.Castagnoli)))
+		_, err = f.WriteAt(b, 0)
+		require.NoError(t, err)
+	})
+}
+
+// harm is something that recovery must not put up with. bases are where the
+// three segments begin, at where the batches do.
+type harm struct {
+	name   string
+	change func(t *testing.T, fs *vfs.Mem, bases, at []record.Position)
+	want   error // nil: a *CorruptionError
+}
+
+func harms() []harm {
+	return []harm{
+		{"bit flipped in a flushed batch of the last segment", func(t *testing.T, fs *vfs.Mem, bases, at []record.Position) {
 			flip(t, fs, segmentName(bases[2]), 4096+70)
 		}, nil},
-		{"last segment ends before its flush mark", func(t *testing.T, fs *vfs.Mem, at []record.Position) {
+		{"last segment ends before its flush mark", func(t *testing.T, fs *vfs.Mem, bases, at []record.Position) {
 			edit(t, fs, segmentName(bases[2]), func(f vfs.File) { require.NoError(t, f.Truncate(4096)) })
 		}, nil},
-		{"missing first segment", func(t *testing.T, fs *vfs.Mem, _ []record.Position) {
+		{"missing first segment", func(t *testing.T, fs *vfs.Mem, bases, _ []record.Position) {
 			require.NoError(t, fs.Remove(segmentName(0)))
 		}, nil},
-		{"missing middle segment", func(t *testing.T, fs *vfs.Mem, _ []record.Position) {
+		{"missing middle segment", func(t *testing.T, fs *vfs.Mem, bases, _ []record.Position) {
 			require.NoError(t, fs.Remove(segmentName(bases[1])))
 		}, nil},
-		{"missing last segment", func(t *testing.T, fs *vfs.Mem, _ []record.Position) {
+		{"missing last segment", func(t *testing.T, fs *vfs.Mem, bases, _ []record.Position) {
 			require.NoError(t, fs.Remove(segmentName(bases[2])))
 		}, nil},
-		{"earlier segment too short", func(t *testing.T, fs *vfs.Mem, _ []record.Position) {
+		{"earlier segment too short", func(t *testing.T, fs *vfs.Mem, bases, _ []record.Position) {
 			edit(t, fs, segmentName(bases[1]), func(f vfs.File) { require.NoError(t, f.Truncate(5000)) })
 		}, nil},
-		{"earlier segment too long", func(t *testing.T, fs *vfs.Mem, _ []record.Position) {
+		{"earlier segment too long", func(t *testing.T, fs *vfs.Mem, bases, _ []record.Position) {
 			edit(t, fs, segmentName(0), func(f vfs.File) {
 				_, err := f.WriteAt([]byte{0}, 4096+int64(bases[1]))
 				require.NoError(t, err)
 			})
 		}, nil},
-		{"bit flipped in an earlier header", func(t *testing.T, fs *vfs.Mem, _ []record.Position) {
+		{"bit flipped in an earlier header", func(t *testing.T, fs *vfs.Mem, bases, _ []record.Position) {
 			flip(t, fs, segmentName(0), 100)
 		}, nil},
-		{"bit flipped in the last header", func(t *testing.T, fs *vfs.Mem, _ []record.Position) {
+		{"bit flipped in the last header", func(t *testing.T, fs *vfs.Mem, bases, _ []record.Position) {
 			flip(t, fs, segmentName(bases[2]), 9)
 		}, nil},
-		{"header of another segment", func(t *testing.T, fs *vfs.Mem, _ []record.Position) {
+		{"header of another segment", func(t *testing.T, fs *vfs.Mem, bases, _ []record.Position) {
 			require.NoError(t, fs.Rename(segmentName(bases[1]), segmentName(bases[2])))
 		}, nil},
-		{"foreign file", func(t *testing.T, fs *vfs.Mem, _ []record.Position) {
+		{"foreign file", func(t *testing.T, fs *vfs.Mem, bases, _ []record.Position) {
 			require.NoError(t, vfs.WriteFile(fs, "/data/log/notes.txt", []byte("hello")))
 		}, nil},
-		{"newer segment version", func(t *testing.T, fs *vfs.Mem, _ []record.Position) {
+		{"newer segment version", func(t *testing.T, fs *vfs.Mem, bases, _ []record.Position) {
 			setVersion(t, fs, segmentName(bases[1]), 2)
 		}, wal.ErrVersion},
-		{"newer batch version in the tail", func(t *testing.T, fs *vfs.Mem, at []record.Position) {
+		{"newer batch version in the tail", func(t *testing.T, fs *vfs.Mem, bases, at []record.Position) {
 			newer := sealed(1, at[len(at)-1], "newer", 10)
 			newer[4] = 9
 			binary.LittleEndian.PutUint32(newer[52:], crc32.Checksum(newer[:52], crc32.MakeTable(crc32.Castagnoli)))
@@ -160,12 +164,15 @@ func TestRecoveryRefuses(t *testing.T) {
 			})
 		}, wal.ErrVersion},
 	}
-	for _, c := range cases {
+}
+
+func TestRecoveryRefuses(t *testing.T) {
+	for _, c := range harms() {
 		t.Run(c.name, func(t *testing.T) {
 			mem, at := killed(t, 20, 900)
-			bases = segmentBases(t, mem)
+			bases := segmentBases(t, mem)
 			require.Len(t, bases, 3)
-			c.change(t, mem, at)
+			c.change(t, mem, bases, at)
 			before := snapshot(t, mem)
 			err := openErr(mem)
 			require.Error(t, err)
@@ -268,6 +275,9 @@ func TestRecovery(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, infos, 1)
 	})
+}
+
+func TestRecoveryReports(t *testing.T) {
 	t.Run("epochs and commit survive", func(t *testing.T) {
 		mem := vfs.NewMem()
 		l, _ := open(t, mem)

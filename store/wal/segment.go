@@ -27,6 +27,7 @@ type segment struct {
 	// Of the active segment only.
 	file   *handle
 	filled int64 // file offset up to where bytes exist; guarded by Log.mu
+	marked int64 // bytes of the segment below the last flush mark; as slot
 	slot   int64 // where the next flush mark goes; the flusher's, or whoever is exclusive
 }
 

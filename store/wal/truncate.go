@@ -224,7 +224,7 @@ func (l *Log) cutFiles(segments []*segment, keep int, to record.Position) error 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s.slot, s.filled = markA, s.offset(to)
+	s.slot, s.marked, s.filled = markA, 0, s.offset(to)
 	l.advanceFlush(to)
 	return nil
 }

@@ -42,6 +42,7 @@ func (l *Log) nextGroup() ([]queued, record.Position) {
 	group := l.mu.queue
 	l.mu.queue = nil
 	l.mu.busyWrite = true
+	l.mu.pace.taken = l.mu.metrics.Batches
 	return group, l.mu.pos.Written
 }
 
@@ -52,6 +53,7 @@ func (l *Log) endGroup(group []queued, err error) {
 		l.mu.queueBytes -= int64(len(q.b))
 	}
 	l.mu.busyWrite = false
+	l.mu.pace.written = l.mu.pace.taken
 	if err != nil {
 		l.fail(err)
 	}
