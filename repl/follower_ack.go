@@ -30,7 +30,7 @@ func (l *link) ack() error {
 	late := time.NewTimer(time.Hour)
 	late.Stop()
 	defer late.Stop()
-	var sent, seen record.Positions
+	var sent record.Positions
 	check, due, armed := false, true, false
 	for {
 		if sealed := f.cfg.Sealed(); sealed > f.cfg.Epoch {
@@ -40,12 +40,11 @@ func (l *link) ack() error {
 			return nil
 		}
 		p := f.cfg.Log.Positions()
-		if check && p == seen {
-			if err := probe(f.cfg.Log, p); err != nil {
-				return logOver("flush log", err)
+		if check {
+			if err := f.cfg.Log.Err(); err != nil {
+				return logOver("write or flush log", err)
 			}
 		}
-		seen = p
 		if due || p.Flush > sent.Flush || l.ackWrites && p.Written > sent.Written {
 			err := l.conn.Send(f.cfg.Epoch, wire.Ack{Received: p.Written, Flushed: p.Flush, Applied: f.cfg.Applied()})
 			if err != nil {

@@ -38,29 +38,25 @@ func (l *Leader) runCommit() {
 	defer cancel()
 	tick := time.NewTicker(l.cfg.HeartbeatInterval)
 	defer tick.Stop()
-	var seen record.Positions
 	var fin []finished
 	for {
-		ticked, check := false, false
+		ticked := false
 		select {
 		case <-l.ctx.Done():
 			l.drain()
 			return
 		case <-l.kick:
 		case <-logC:
-			check = true
 		case <-tick.C:
-			// The signal of a failure may have been merged with one of a move.
-			ticked, check = true, true
+			ticked = true
 		}
+		// First the positions: what they say is true even if the log has
+		// failed since, but nothing may be committed after that was seen.
 		p := l.cfg.Log.Positions()
-		if check && p == seen {
-			if err := probe(l.cfg.Log, p); err != nil {
-				l.logFailed(err)
-				continue
-			}
+		if err := l.cfg.Log.Err(); err != nil {
+			l.logFailed(fmt.Errorf("write or flush log: %w: %w", ErrLog, err))
+			continue
 		}
-		seen = p
 		fin = l.advance(p, ticked, fin[:0])
 		for i, f := range fin {
 			f.done(f.err)

@@ -3,7 +3,6 @@ package repl
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -32,9 +31,11 @@ type Log interface {
 	// TruncateTo cuts the log at a batch boundary, durably.
 	TruncateTo(to record.Position) error
 	// Subscribe returns a coalesced signal of every move of Written or Flush
-	// and of a failure, and what ends it. A failed log makes Append and Read
-	// return errors.
+	// and of a failure, and what ends it.
 	Subscribe() (<-chan struct{}, func())
+	// Err is what ended the log for good, nil while it works. From then on
+	// Append and AppendRaw return errors too.
+	Err() error
 }
 
 // Identity is who a node says it is, and the token that proves it.
@@ -81,14 +82,6 @@ func loggerOr(l *slog.Logger) *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return l
-}
-
-// probe finds out whether a log that does not move has failed.
-func probe(l Log, p record.Positions) error {
-	if _, err := l.Read(p.Written, 1); err != nil {
-		return fmt.Errorf("%w: %w", ErrLog, err)
-	}
-	return nil
 }
 
 // hub tells subscribers that something moved, without saying how often.

@@ -15,6 +15,7 @@ import (
 )
 
 // Log is one side: what is retained and where its epochs began, oldest first.
+// The oldest epochs may be missing, but none between two that are there.
 type Log struct {
 	Start      record.Position
 	End        record.Position
@@ -51,6 +52,8 @@ func Decide(leader, follower Log, epoch record.Epoch) Verdict {
 		return Verdict{Kind: Refuse, Reason: r}
 	}
 	switch {
+	case last == 0 && follower.End > 0 && !(complete(leader) && complete(follower)):
+		return Verdict{Kind: Snapshot, Reason: "the logs have no epoch in common that both still know of: a snapshot is needed"}
 	case last == epoch && follower.End > at:
 		return Verdict{Kind: Refuse, Reason: fmt.Sprintf(
 			"the follower holds epoch %d up to %d but its leader wrote it only up to %d", epoch, follower.End, at)}
@@ -87,6 +90,11 @@ func common(leader, follower Log) (at record.Position, last record.Epoch, refuse
 		}
 	}
 	return 0, 0, ""
+}
+
+// complete reports whether the epoch of every retained byte is known.
+func complete(l Log) bool {
+	return l.End == l.Start || len(l.Boundaries) > 0 && l.Boundaries[0].Start <= l.Start
 }
 
 // end of the epoch at boundary i.

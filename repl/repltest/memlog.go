@@ -92,9 +92,6 @@ func (l *Log) AppendRaw(b []byte) (record.Position, error) {
 func (l *Log) Read(from record.Position, max int) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.mu.failed != nil {
-		return nil, l.mu.failed
-	}
 	if from < l.mu.start {
 		return nil, fmt.Errorf("%w: %d, retained from %d", ErrTrimmed, from, l.mu.start)
 	}
@@ -166,6 +163,13 @@ func (l *Log) Subscribe() (<-chan struct{}, func()) {
 	}
 }
 
+// Err implements repl.Log.
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.failed
+}
+
 // HoldWrites keeps what is appended in the buffer until released.
 func (l *Log) HoldWrites(on bool) {
 	l.mu.Lock()
@@ -182,7 +186,7 @@ func (l *Log) HoldFlush(on bool) {
 	l.settle()
 }
 
-// Fail makes every later operation return err.
+// Fail ends the log: it takes nothing more and flushes nothing more.
 func (l *Log) Fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -245,6 +249,9 @@ func (l *Log) accept(epoch record.Epoch, raw []byte) {
 }
 
 func (l *Log) settle() {
+	if l.mu.failed != nil {
+		return
+	}
 	if !l.mu.holdWrite {
 		l.mu.written = l.end()
 	}

@@ -40,9 +40,9 @@ func TestLogHoldsWhatATestHolds(t *testing.T) {
 	l.Crash()
 	require.Equal(t, record.Positions{Append: one, Written: one, Flush: one, Epoch: 1}, l.Positions())
 
+	require.NoError(t, l.Err())
 	l.Fail(errors.New("gone"))
 	_, err = l.Append(1, 0, message())
 	require.ErrorIs(t, err, repltest.ErrClosed)
-	_, err = l.Read(0, 1)
-	require.ErrorIs(t, err, repltest.ErrClosed)
+	require.ErrorIs(t, l.Err(), repltest.ErrClosed)
 }
