@@ -66,6 +66,7 @@ type processor struct {
 	outbox  []outgoing
 	now     time.Time // of the task at hand
 	alarm   time.Time // when to look for expired sessions
+	looked  time.Time // when that was done last
 	reap    time.Time // when to look for nodes that have served their purpose
 }
 
@@ -237,7 +238,9 @@ func (p *processor) nextAlarm() time.Time {
 	if at, ok := p.db.sessions.Next(); ok && at.Before(next) {
 		next = at
 	}
-	if earliest := time.Now().Add(expiryGranularity); next.Before(earliest) {
+	// Counted from the last look, not from now: a busy server comes here all the
+	// time and must not put its alarm off each time.
+	if earliest := p.looked.Add(expiryGranularity); next.Before(earliest) {
 		return earliest
 	}
 	return next
@@ -246,7 +249,7 @@ func (p *processor) nextAlarm() time.Time {
 // expire ends the sessions that were silent for too long and removes nodes
 // that have served their purpose.
 func (p *processor) expire(now time.Time) {
-	p.now = now
+	p.now, p.looked = now, now
 	if late := now.Sub(p.alarm); late > lateAlarm {
 		p.cfg.Logger.Warn("the server was stopped for a while; sessions are given that time", "late", late)
 		p.db.sessions.Prolong(late, now)

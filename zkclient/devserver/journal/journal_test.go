@@ -230,6 +230,17 @@ func TestLongRecordIsRefused(t *testing.T) {
 // FuzzRecovery gives recovery arbitrary files: it must refuse or recover, and
 // what it recovers must survive another round.
 func FuzzRecovery(f *testing.F) {
+	seed := f.TempDir()
+	j, _, err := open(seed)
+	require.NoError(f, err)
+	require.NoError(f, j.Snapshot([]byte("s")))
+	require.NoError(f, j.Append([]byte("r")))
+	require.NoError(f, j.Close())
+	snapshot, err := os.ReadFile(filepath.Join(seed, "snapshot.0000000000000001"))
+	require.NoError(f, err)
+	log, err := os.ReadFile(filepath.Join(seed, "log.0000000000000001"))
+	require.NoError(f, err)
+	f.Add(snapshot, log)
 	f.Add([]byte{}, []byte{})
 	f.Add([]byte("BZKSNAP1"), []byte("BZKR\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, snapshot, log []byte) {
