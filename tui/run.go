@@ -136,7 +136,7 @@ func Run(ctx context.Context, cfg Config) error {
 	saved, _ := term.GetState(cfg.In.Fd())
 	c := &console{cfg: cfg, failed: make(chan struct{}, 1)}
 	options := []tea.ProgramOption{
-		tea.WithAltScreen(), tea.WithFPS(20), tea.WithoutSignalHandler(), tea.WithInput(cfg.In), tea.WithOutput(syncOut{cfg.Out}),
+		tea.WithAltScreen(), tea.WithFPS(20), tea.WithoutSignalHandler(), tea.WithInput(cfg.In), tea.WithOutput(syncOut{cfg.Out, cfg.Out.Fd()}),
 	}
 	if !cfg.NoMouse {
 		options = append(options, tea.WithMouseCellMotion())
