@@ -48,7 +48,13 @@ func openTerminal(t *testing.T, reading bool) *terminal {
 			}
 		}()
 	}
-	t.Cleanup(func() { control.Close(); tty.Close(); screen.Close() })
+	t.Cleanup(func() {
+		control.Close()
+		if reading { // else a program that was left behind still holds the others
+			tty.Close()
+			screen.Close()
+		}
+	})
 	return tm
 }
 
