@@ -59,8 +59,15 @@ func (p *pump) runSend(ctx context.Context) {
 
 // syncOut wraps each frame in synchronised-update marks, so that terminals that
 // know them never show half a frame. It keeps Fd, by which bubbletea tells a
-// terminal.
-type syncOut struct{ *os.File }
+// terminal; the number is asked for once, because bubbletea leaves a goroutine
+// behind that may ask for it when the file is closed already.
+type syncOut struct {
+	*os.File
+	fd uintptr
+}
+
+// Fd is the file descriptor of the terminal.
+func (o syncOut) Fd() uintptr { return o.fd }
 
 // markLeast is the length below which a write is no frame.
 const markLeast = 64

@@ -66,7 +66,7 @@ type Config struct {
 	ReadOnly bool // refuse every action that changes the cluster
 	Theme    style.Theme
 	NoMouse  bool
-	In, Out  *os.File // default stdin and stdout; both must be a terminal
+	In, Out  *os.File // default stdin and stdout; both must be a terminal, and two files
 
 	ShowResult time.Duration // how long a finished failover stays in the middle row, default 8 s
 	// Grace bounds how long Run waits for the terminal and the source when it
@@ -119,6 +119,7 @@ type console struct {
 		sync.Mutex
 		err error // first failure of a goroutine
 	}
+	failed chan struct{} // one signal when err is set
 }
 
 // Run shows the console until the user leaves, ctx ends or SIGINT, SIGTERM or
@@ -142,9 +143,9 @@ func Run(ctx context.Context, cfg Config) error {
 	defer cancel()
 
 	saved, _ := term.GetState(cfg.In.Fd())
-	c := &console{cfg: cfg}
+	c := &console{cfg: cfg, failed: make(chan struct{}, 1)}
 	options := []tea.ProgramOption{
-		tea.WithAltScreen(), tea.WithFPS(20), tea.WithoutSignalHandler(), tea.WithInput(cfg.In), tea.WithOutput(syncOut{cfg.Out}),
+		tea.WithAltScreen(), tea.WithFPS(20), tea.WithoutSignalHandler(), tea.WithInput(cfg.In), tea.WithOutput(syncOut{cfg.Out, cfg.Out.Fd()}),
 	}
 	if !cfg.NoMouse {
 		options = append(options, tea.WithMouseCellMotion())
@@ -182,6 +183,8 @@ func (c *console) wait(ctx context.Context, signals <-chan os.Signal, ended <-ch
 		sig, _ := s.(syscall.Signal)
 		cause = &SignalError{Signal: sig}
 	case <-ctx.Done():
+	case <-c.failed:
+		cause = c.reason(nil)
 	}
 	go c.program.Quit() // blocks while the program is not reading messages
 	select {
@@ -229,11 +232,14 @@ func (c *console) spawn(f func()) {
 
 func (c *console) fail(err error) {
 	c.mu.Lock()
-	if c.mu.err == nil {
+	first := c.mu.err == nil
+	if first {
 		c.mu.err = err
 	}
 	c.mu.Unlock()
-	c.program.Kill()
+	if first { // wait ends the program as after a signal: killing it would race with its reader
+		c.failed <- struct{}{}
+	}
 }
 
 // join waits for the goroutines, but not for ever.

@@ -22,16 +22,18 @@ import (
 
 // terminal is a pty with somebody who reads it.
 type terminal struct {
-	control, tty *os.File
-	mu           sync.Mutex
-	out          bytes.Buffer
+	control, tty, screen *os.File // screen is the tty once more: stdin and stdout are two files
+	mu                   sync.Mutex
+	out                  bytes.Buffer
 }
 
 func openTerminal(t *testing.T, reading bool) *terminal {
 	control, tty, err := pty.Open()
 	require.NoError(t, err)
 	require.NoError(t, pty.Setsize(control, &pty.Winsize{Rows: 24, Cols: 80}))
-	tm := &terminal{control: control, tty: tty}
+	screen, err := os.OpenFile(tty.Name(), os.O_RDWR, 0)
+	require.NoError(t, err)
+	tm := &terminal{control: control, tty: tty, screen: screen}
 	if reading {
 		go func() { // ends when the pty is closed
 			buf := make([]byte, 4096)
@@ -46,7 +48,13 @@ func openTerminal(t *testing.T, reading bool) *terminal {
 			}
 		}()
 	}
-	t.Cleanup(func() { control.Close(); tty.Close() })
+	t.Cleanup(func() {
+		control.Close()
+		if reading { // else a program that was left behind still holds the others
+			tty.Close()
+			screen.Close()
+		}
+	})
 	return tm
 }
 
@@ -107,7 +115,7 @@ func TestRun(t *testing.T) {
 			defer cancel()
 			ended := make(chan error, 1)
 			go func() {
-				ended <- Run(ctx, Config{Source: src, In: tm.tty, Out: tm.tty, Theme: style.New(style.Colour, false, false)})
+				ended <- Run(ctx, Config{Source: src, In: tm.tty, Out: tm.screen, Theme: style.New(style.Colour, false, false)})
 			}()
 			<-src.started
 			if !src.panics {
@@ -146,7 +154,7 @@ func TestStalledTerminal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, Config{Source: src, In: tm.tty, Out: tm.tty, Grace: 200 * time.Millisecond, Theme: style.New(style.Colour, false, false)})
+		ended <- Run(ctx, Config{Source: src, In: tm.tty, Out: tm.screen, Grace: 200 * time.Millisecond, Theme: style.New(style.Colour, false, false)})
 	}()
 	require.Eventually(t, func() bool { return src.count() > 100 }, 10*time.Second, time.Millisecond)
 	cancel()
