@@ -1,0 +1,254 @@
+package nodetest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"baton/node"
+	"baton/zkclient/devserver"
+	"baton/zkclient/zktest"
+)
+
+// Patience bounds every wait of a test. It is long, for the machine may be
+// busy; what has to be fast is measured where it is promised.
+const Patience = 30 * time.Second
+
+// Config of a cluster under test. The zero value is three members.
+type Config struct {
+	Nodes     int      // default 3; node ids are n1, n2, ...
+	ZooKeeper []string // use these servers; default is an embedded one
+	// VolatileZooKeeper keeps the embedded server's tree in memory, so that
+	// stopping it loses everything.
+	VolatileZooKeeper bool
+	// Edit changes what a node is started with, at every start. May be nil.
+	Edit func(*node.Config)
+}
+
+// Cluster is a cluster under test. Its methods fail the test that made it, so
+// they are called from the test's goroutine.
+type Cluster struct {
+	t     testing.TB
+	cfg   Config
+	dir   string
+	zk    *devserver.Server // nil when it is stopped, or not ours
+	zkAt  string
+	log   *recorder
+	nodes map[string]*member
+	ports map[int]bool // handed out already
+}
+
+// member is a node over any number of its lives.
+type member struct {
+	id, dir, stomp string
+	node           *node.Node // nil while it is stopped
+	ended          chan error // what Run returned
+}
+
+// New makes a cluster and starts its ZooKeeper, but no node.
+func New(t testing.TB, cfg Config) *Cluster {
+	t.Helper()
+	if cfg.Nodes == 0 {
+		cfg.Nodes = 3
+	}
+	c := &Cluster{t: t, cfg: cfg, dir: t.TempDir(), log: &recorder{}, nodes: map[string]*member{}, ports: map[int]bool{}}
+	t.Cleanup(c.close)
+	if len(cfg.ZooKeeper) == 0 {
+		c.zkAt = address(c.port())
+		c.StartZooKeeper()
+	}
+	for i := range cfg.Nodes {
+		id := fmt.Sprintf("n%d", i+1)
+		c.nodes[id] = &member{id: id, dir: filepath.Join(c.dir, id), stomp: address(c.port())}
+	}
+	return c
+}
+
+// Start makes a cluster, starts all its nodes and waits until it is healthy.
+func Start(t testing.TB, cfg Config) *Cluster {
+	t.Helper()
+	c := New(t, cfg)
+	c.StartNodes(c.IDs()...)
+	c.Healthy()
+	return c
+}
+
+// StartZooKeeper starts the embedded server, again at the same address.
+func (c *Cluster) StartZooKeeper() {
+	c.t.Helper()
+	cfg := devserver.Config{Listen: c.zkAt, MinSessionTimeout: zktest.MinSessionTimeout, MaxSessionTimeout: zktest.MaxSessionTimeout}
+	if !c.cfg.VolatileZooKeeper {
+		cfg.DataDir = filepath.Join(c.dir, "zookeeper")
+	}
+	s, err := devserver.Start(cfg)
+	if err != nil {
+		c.t.Fatalf("start ZooKeeper: %v", err)
+	}
+	c.zk = s
+}
+
+// StopZooKeeper stops the embedded server.
+func (c *Cluster) StopZooKeeper() {
+	c.t.Helper()
+	if err := c.zk.Close(); err != nil {
+		c.t.Fatalf("stop ZooKeeper: %v", err)
+	}
+	c.zk = nil
+}
+
+// NodeConfig is what a node is started with.
+func (c *Cluster) NodeConfig(id string) node.Config {
+	m := c.member(id)
+	cfg := node.Config{
+		ID: id, DataDir: m.dir, Replicas: c.cfg.Nodes, ZK: c.cfg.ZooKeeper,
+		ListenStomp: m.stomp, ListenRepl: "127.0.0.1:0", ListenAdmin: "127.0.0.1:0",
+		Logger: slog.New(nodeHandler{rec: c.log, node: id}),
+	}
+	if len(cfg.ZK) == 0 {
+		cfg.ZK = []string{c.zkAt}
+	}
+	if c.cfg.Edit != nil {
+		c.cfg.Edit(&cfg)
+	}
+	return cfg
+}
+
+// StartNodes starts nodes and does not wait for them to find each other.
+func (c *Cluster) StartNodes(ids ...string) {
+	c.t.Helper()
+	for _, id := range ids {
+		c.StartAs(id, c.NodeConfig(id))
+	}
+}
+
+// StartAs starts a node with another configuration than its own.
+func (c *Cluster) StartAs(id string, cfg node.Config) {
+	c.t.Helper()
+	m := c.member(id)
+	if m.node != nil {
+		c.t.Fatalf("%s runs already", id)
+	}
+	n, err := node.Start(cfg)
+	if err != nil {
+		c.t.Fatalf("start %s: %v", id, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(context.Background()) }()
+	m.node, m.ended = n, ended
+}
+
+// Stop stops nodes cleanly, one after the other.
+func (c *Cluster) Stop(ids ...string) {
+	c.t.Helper()
+	for _, id := range ids {
+		m := c.member(id)
+		m.node.Shutdown()
+		c.await(m)
+	}
+}
+
+// StopAll stops every node that runs, all at once: nobody is left to take over.
+func (c *Cluster) StopAll() {
+	c.t.Helper()
+	for _, m := range c.nodes {
+		if m.node != nil {
+			m.node.Shutdown()
+		}
+	}
+	for _, m := range c.nodes {
+		if m.node != nil {
+			c.await(m)
+		}
+	}
+}
+
+func (c *Cluster) await(m *member) {
+	c.t.Helper()
+	select {
+	case err := <-m.ended:
+		if err != nil {
+			c.t.Errorf("%s ended with an error: %v", m.id, err)
+		}
+	case <-time.After(Patience):
+		c.t.Fatalf("%s did not stop", m.id)
+	}
+	m.node = nil
+}
+
+// Wipe gives a stopped node a new disk.
+func (c *Cluster) Wipe(id string) {
+	c.t.Helper()
+	c.Remove(id, "")
+}
+
+// Remove deletes a file or directory of a stopped node's data.
+func (c *Cluster) Remove(id, path string) {
+	c.t.Helper()
+	m := c.member(id)
+	if m.node != nil {
+		c.t.Fatalf("%s runs", id)
+	}
+	if err := os.RemoveAll(filepath.Join(m.dir, path)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// close ends what still runs, and shows the log of a test that failed.
+func (c *Cluster) close() {
+	c.StopAll()
+	if c.zk != nil {
+		c.StopZooKeeper()
+	}
+	if c.t.Failed() {
+		c.t.Logf("what the nodes logged:\n%s", c.log)
+	}
+}
+
+func (c *Cluster) member(id string) *member {
+	c.t.Helper()
+	m := c.nodes[id]
+	if m == nil {
+		c.t.Fatalf("there is no node %s", id)
+	}
+	return m
+}
+
+// Add makes one more node, which StartNodes can start.
+func (c *Cluster) Add() string {
+	id := fmt.Sprintf("n%d", len(c.nodes)+1)
+	c.nodes[id] = &member{id: id, dir: filepath.Join(c.dir, id), stomp: address(c.port())}
+	return id
+}
+
+// Ports from which STOMP and ZooKeeper listeners are chosen: both are opened
+// later, or again, at an address that must be known before. The kernel gives
+// none of these to dialled connections.
+const portFirst, portCount = 12000, 8000
+
+func (c *Cluster) port() int {
+	c.t.Helper()
+	for range 1000 {
+		p := portFirst + rand.IntN(portCount)
+		if c.ports[p] {
+			continue
+		}
+		ln, err := net.Listen("tcp", address(p))
+		if err != nil {
+			continue
+		}
+		ln.Close()
+		c.ports[p] = true
+		return p
+	}
+	c.t.Fatal("found no free port")
+	return 0
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
