@@ -140,9 +140,14 @@ func (r *role) do(s election.Step) bool {
 	return false
 }
 
-// seal ends every role, promises the epoch on disk and remembers the log's
-// durable end. From here on nothing of a lower epoch enters the log.
+// seal promises the epoch on disk, ends every role, and remembers the log's
+// durable end. The promise comes first, so that a link which is being stopped
+// tells its leader of it; the end is read last, when nothing can move it.
 func (r *role) seal(epoch record.Epoch) bool {
+	if err := r.n.store.Seal(epoch); err != nil {
+		r.n.fail(fmt.Errorf("promise epoch %d: %w", epoch, err))
+		return false
+	}
 	r.stepDown(fmt.Sprintf("epoch %d is being prepared", epoch))
 	r.unfollow()
 	log := r.n.store.Log()
@@ -151,10 +156,6 @@ func (r *role) seal(epoch record.Epoch) bool {
 	defer cancel()
 	if err := log.WaitFlushed(ctx, end); err != nil {
 		r.n.fail(fmt.Errorf("flush the log before promising epoch %d: %w", epoch, err))
-		return false
-	}
-	if err := r.n.store.Seal(epoch); err != nil {
-		r.n.fail(fmt.Errorf("promise epoch %d: %w", epoch, err))
 		return false
 	}
 	r.self.Sealed, r.self.SealedHere, r.self.LinkDead, r.sealedEnd = epoch, epoch, 0, end
