@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 // startChild starts a server in a process of its own.
-func startChild(t *testing.T, dir string) (addr string, kill func()) {
+func startChild(t *testing.T, dir string) (addr string, process *os.Process, kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childDir+"="+dir)
@@ -51,7 +52,7 @@ func startChild(t *testing.T, dir string) (addr string, kill func()) {
 	require.NoError(t, err)
 	addr, found := strings.CutPrefix(strings.TrimSpace(line), "listening ")
 	require.True(t, found, line)
-	return addr, kill
+	return addr, cmd.Process, kill
 }
 
 // TestKilledServerForgetsNothing kills the server with SIGKILL while clients
@@ -63,7 +64,7 @@ func TestKilledServerForgetsNothing(t *testing.T) {
 	var lastZxid int64
 	var holder *client
 	for round := range 4 {
-		addr, kill := startChild(t, dir)
+		addr, _, kill := startChild(t, dir)
 		if holder == nil {
 			holder = connect(t, addr, time.Minute)
 			holder.must(wire.OpCreate, create("/mine", nil, wire.ModeEphemeral))
@@ -91,7 +92,7 @@ func TestKilledServerForgetsNothing(t *testing.T) {
 			answered[c.name], lastZxid = c.name, c.zxid
 		}
 	}
-	addr, _ := startChild(t, dir)
+	addr, _, _ := startChild(t, dir)
 	holder = reattach(t, addr, holder)
 	verify(t, holder, answered)
 	t.Logf("%d answered changes in 4 lives", len(answered))
@@ -138,6 +139,24 @@ func verify(t *testing.T, c *client, answered map[string]string) {
 	require.LessOrEqual(t, len(children), len(answered)+2+5, "at most one unanswered node per life, besides /zookeeper and /mine")
 	require.Equal(t, len(children), int(stat.NumChildren))
 	require.Equal(t, len(children)-2, int(stat.Cversion), "each was created once; /zookeeper is a child that was not")
+}
+
+// TestStoppedServerDoesNotExpireItsClients freezes the server for longer than a
+// session's timeout. Its client has done nothing wrong.
+func TestStoppedServerDoesNotExpireItsClients(t *testing.T) {
+	addr, process, _ := startChild(t, t.TempDir())
+	c := connect(t, addr, 500*time.Millisecond)
+	c.must(wire.OpCreate, create("/a", nil, wire.ModeEphemeral))
+	require.NoError(t, process.Signal(syscall.SIGSTOP))
+	<-time.After(1200 * time.Millisecond)
+	require.NoError(t, process.Signal(syscall.SIGCONT))
+	require.Equal(t, wire.OK, c.code(wire.OpExists, path("/a", false)))
+	observer := connect(t, addr, time.Minute)
+	observer.must(wire.OpExists, path("/a", true))
+	begin := time.Now()
+	_, err := wire.ReadFrame(observer.net) // from now on its silence counts
+	require.NoError(t, err)
+	require.Less(t, time.Since(begin), 2*time.Second)
 }
 
 func TestRestartInOrder(t *testing.T) {
