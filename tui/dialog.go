@@ -3,7 +3,6 @@ package tui
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -100,9 +99,12 @@ type confirm struct {
 	action *keymap.Action[*Model]
 	target string
 	word   string // to be typed; "" means y
-	typed  string
+	typed  *input // nil if no word has to be typed
 	quits  bool
 }
+
+// nameMax bounds what is typed where a node's name is asked for.
+const nameMax = 64
 
 func quitText(n int) []string {
 	if n == 1 {
@@ -121,18 +123,14 @@ func (c *confirm) key(m *Model, msg tea.KeyMsg) {
 	case c.word == "":
 		m.close() // anything else is no
 	case k == "enter":
-		if c.typed == c.word {
+		if c.typed.text() == c.word {
 			c.accept(m)
 		} else {
 			m.close()
 			m.say("not done: the name did not match", false)
 		}
-	case k == "backspace":
-		if r := []rune(c.typed); len(r) > 0 {
-			c.typed = string(r[:len(r)-1])
-		}
-	case msg.Type == tea.KeyRunes && len(c.typed) < 64:
-		c.typed += component.Clean(string(msg.Runes))
+	default:
+		c.typed.key(msg)
 	}
 }
 
@@ -163,7 +161,7 @@ func (c *confirm) render(_ *Model, f page.Frame) []string {
 	if c.word == "" {
 		lines = append(lines, "  "+t.Paint(style.Bad, "y")+" yes    "+t.Paint(style.Strong, "N")+" no (any other key)")
 	} else {
-		lines = append(lines, "  attached cluster: type "+t.Paint(style.Strong, c.word)+" to go on", "  > "+c.typed+t.Paint(style.Badge, " "),
+		lines = append(lines, "  attached cluster: type "+t.Paint(style.Strong, c.word)+" to go on", "  > "+c.typed.render(t),
 			"  "+t.Paint(style.Bad, "enter")+" do it    "+t.Paint(style.Strong, "esc")+" cancel")
 	}
 	lines = append(lines, "")
@@ -220,11 +218,17 @@ func (d *menu) render(m *Model, f page.Frame) []string {
 }
 
 // filterInput is the line in which a filter is typed.
-type filterInput struct{ before string }
+type filterInput struct {
+	before string
+	*input
+}
+
+// filterMax bounds a filter, in characters.
+const filterMax = 128
 
 func (m *Model) beginFilter() {
 	if p, ok := m.page().(page.Filterer); ok {
-		m.input = &filterInput{before: p.Filter()}
+		m.input = &filterInput{before: p.Filter(), input: newInput(p.Filter(), filterMax)}
 	}
 }
 
@@ -240,14 +244,9 @@ func (m *Model) typed(msg tea.KeyMsg) {
 	case k == "esc":
 		p.SetFilter(m.input.before)
 		m.input = nil
-	case k == "backspace":
-		if r := []rune(p.Filter()); len(r) > 0 {
-			p.SetFilter(string(r[:len(r)-1]))
-		}
-	case k == "ctrl+u":
-		p.SetFilter("")
-	case (msg.Type == tea.KeyRunes || msg.Type == tea.KeySpace) && len(p.Filter()) < 128:
-		p.SetFilter(p.Filter() + strings.TrimLeft(component.Clean(string(msg.Runes)), "\n"))
+	default:
+		m.input.key(msg)
+		p.SetFilter(m.input.text())
 	}
 }
 

@@ -213,7 +213,7 @@ func (m *Model) act(a *keymap.Action[*Model]) {
 	}
 	if a.Danger != nil {
 		if risk := a.Danger(v); len(risk) > 0 {
-			m.open(&confirm{title: a.Label + " " + v.Target, text: risk, action: a, target: v.Target, word: m.confirmWord(v.Target)})
+			m.open(&confirm{title: a.Label + " " + v.Target, text: risk, action: a, target: v.Target, word: m.confirmWord(v.Target), typed: newInput("", nameMax)})
 			return
 		}
 	}

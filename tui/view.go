@@ -175,8 +175,7 @@ func (m *Model) badge() string {
 func (m *Model) keyLine() string {
 	t := m.cfg.Theme
 	if m.input != nil {
-		p, _ := m.page().(page.Filterer)
-		return component.Spread(" "+t.Paint(style.Focus, "/")+p.Filter()+t.Paint(style.Badge, " "), t.Paint(style.Dim, "enter keep  esc cancel "), m.w)
+		return component.Spread(" "+t.Paint(style.Focus, "/")+m.input.render(t), t.Paint(style.Dim, "enter keep  esc cancel "), m.w)
 	}
 	if m.flash.text != "" {
 		role, mark := style.Accent, t.Glyphs.Cursor

@@ -33,7 +33,13 @@ server is a single point of failure for elections. In production run three real 
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "listening on", s.Addr())
-			<-ctx.Done()
+			select {
+			case <-ctx.Done():
+			case <-s.Done():
+			}
+			if err := s.Err(); err != nil {
+				return err
+			}
 			return s.Close()
 		},
 	}
