@@ -127,8 +127,20 @@ func (c Config) Validate() error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	if len(errs) > 0 {
+		return configError{errors.Join(errs...)}
+	}
+	return nil
 }
+
+// ErrConfig means that an option cannot work; the text says which and why.
+var ErrConfig = errors.New("node: bad configuration")
+
+// configError is an ErrConfig whose text is the sentences for the operator.
+type configError struct{ error }
+
+func (configError) Is(target error) bool { return target == ErrConfig }
+func (e configError) Unwrap() error      { return e.error }
 
 // checkListen refuses what would open a port to everyone without a secret.
 func (c Config) checkListen(name, addr string) error {

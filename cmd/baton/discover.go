@@ -49,6 +49,9 @@ func look(ctx context.Context, servers []string, path string) (group.Snapshot, e
 	for {
 		select {
 		case s := <-o.Updates():
+			if s.Connected && s.Cluster == nil && len(s.Members) == 0 && s.Err == nil {
+				return s, noCluster(servers, path)
+			}
 			if s.Connected {
 				return s, s.Err
 			}
@@ -57,9 +60,13 @@ func look(ctx context.Context, servers []string, path string) (group.Snapshot, e
 			if s.Err != nil {
 				return s, s.Err
 			}
-			return s, exitError{exitUnreachable, fmt.Errorf("there is no cluster at %s on %s: check --zk-path", path, strings.Join(servers, ","))}
+			return s, noCluster(servers, path)
 		}
 	}
+}
+
+func noCluster(servers []string, path string) error {
+	return exitError{exitUnreachable, fmt.Errorf("there is no cluster at %s on %s: check --zk-path", path, strings.Join(servers, ","))}
 }
 
 // discover reads the tree and asks every node.

@@ -54,11 +54,12 @@ func main() {
 func run(ctx context.Context, args []string) int {
 	root := rootCommand()
 	root.SetArgs(args)
+	code := exitUsage // until the arguments are understood
+	root.PersistentPreRun = func(*cobra.Command, []string) { code = exitFailure }
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
-	code := exitFailure
 	if e, ok := errors.AsType[exitError](err); ok {
 		code = e.code
 	}

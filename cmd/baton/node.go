@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,6 +45,9 @@ variable (BATON_ZK_PATH for --zk-path).`,
 			}
 			cfg.Version = version()
 			n, err := node.Start(cfg)
+			if errors.Is(err, node.ErrConfig) {
+				return exitError{exitUsage, err}
+			}
 			if err != nil {
 				return err
 			}
