@@ -28,7 +28,6 @@ type role struct {
 
 	followGen  uint64    // counts links, so that the last words of an old one are known
 	unfitUntil time.Time // Self.Unfit is cleared then
-	writtenAt  time.Time // when view.Cluster was last written by this node
 
 	sealedEnd record.Position // durable log end published with the promise SealedHere
 	writing   bool            // a write to the cluster node is under way
@@ -87,7 +86,10 @@ func (r *role) see(s group.Snapshot) {
 // turn does what is to be done until there is nothing more, and says after how
 // long to look again.
 func (r *role) turn() time.Duration {
-	for range 100 {
+	if r.self.Unfit != "" && time.Now().After(r.unfitUntil) {
+		r.self.Unfit = ""
+	}
+	for range stepsMax {
 		d := r.elector.Decide(time.Now(), r.view, r.self)
 		r.note(d)
 		r.publish()
@@ -99,8 +101,12 @@ func (r *role) turn() time.Duration {
 			return time.Second
 		}
 	}
-	panic(fmt.Sprintf("node: role loop does not settle: %+v", r.last))
+	r.n.cfg.Logger.Error("the role loop does not settle, trying again", "step", r.last.Kind.String(), "reason", r.last.Reason)
+	return 100 * time.Millisecond
 }
+
+// stepsMax bounds how many steps one turn takes; two or three are usual.
+const stepsMax = 100
 
 // note reports what changed since the last decision.
 func (r *role) note(d election.Decision) {

@@ -63,7 +63,6 @@ func (r *role) wrote(s election.Step, version int32, err error) {
 		r.view.Version = version + 1
 	}
 	r.view.Exists, r.view.Cluster = true, s.Cluster
-	r.writtenAt = time.Now()
 	r.announce(s)
 }
 
