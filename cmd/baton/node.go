@@ -54,6 +54,18 @@ variable (BATON_ZK_PATH for --zk-path).`,
 			return n.Run(ctx)
 		},
 	}
+	nodeFlags(c, &cfg, &advertise)
+	f := c.Flags()
+	f.StringVar(&zkToken, "zk-password-file", "", "file with user:password for ZooKeeper's digest authentication")
+	f.StringVar(&token, "token-file", "", "file with the cluster's shared secret, proved on every replication link")
+	f.StringVar(&admin, "admin-token-file", "", "file with the bearer token of the control verbs")
+	addParentFlag(c, &parentFD)
+	log.add(c)
+	return c
+}
+
+// nodeFlags adds the flags that stand for fields of the configuration.
+func nodeFlags(c *cobra.Command, cfg *node.Config, advertise *[3]string) {
 	f := c.Flags()
 	f.String("config", "", "YAML file with any of these options as keys")
 	f.StringVar(&cfg.ID, "id", "", "node id, unique in the cluster, the same at every start (required)")
@@ -61,7 +73,6 @@ variable (BATON_ZK_PATH for --zk-path).`,
 	f.StringVar(&cfg.DataDir, "data-dir", "", "directory of this node's data (required)")
 	zkFlags(c, &cfg.ZK, &cfg.ZKPath)
 	f.DurationVar(&cfg.SessionTimeout, "zk-session-timeout", node.DefaultSessionTimeout, "ZooKeeper session timeout to ask for; failover does not wait for it")
-	f.StringVar(&zkToken, "zk-password-file", "", "file with user:password for ZooKeeper's digest authentication")
 	f.IntVar(&cfg.Replicas, "replicas", 3, "configured size of the cluster; replicas/2+1 make a quorum")
 	f.StringVar(&cfg.Sync, "sync", "quorum_disk", "what a producer waits for: local_mem, local_disk, remote_mem, remote_disk, quorum_mem, quorum_disk, or several with commas")
 	f.IntVar(&cfg.Weight, "weight", 1, "breaks ties in an election, the highest wins")
@@ -72,15 +83,10 @@ variable (BATON_ZK_PATH for --zk-path).`,
 	f.StringVar(&advertise[1], "advertise-repl", "", "address to tell followers in place of --listen-repl")
 	f.StringVar(&advertise[2], "advertise-admin", "", "address to tell consoles in place of --listen-admin")
 	f.StringToStringVar(&cfg.ReplVia, "repl-via", nil, "node=host:port,...: dial this address when that node leads, in place of what it advertises")
-	f.StringVar(&token, "token-file", "", "file with the cluster's shared secret, proved on every replication link")
-	f.StringVar(&admin, "admin-token-file", "", "file with the bearer token of the control verbs")
 	f.DurationVar(&cfg.ElectionTimeout, "election-timeout", node.DefaultElectionTimeout, "a leader that is silent for so long is suspected")
 	f.DurationVar(&cfg.QuorumTimeout, "quorum-timeout", node.DefaultQuorumTimeout, "how long a producer waits for a quorum before it gets an ERROR")
 	f.Int64Var(&cfg.SegmentSize, "segment-size", 64<<20, "bytes of one log segment")
 	f.IntVar(&cfg.MaxConnections, "max-connections", 10000, "STOMP connections at most")
-	addParentFlag(c, &parentFD)
-	log.add(c)
-	return c
 }
 
 // zkFlags adds the flags by which every command finds a cluster.
