@@ -19,6 +19,7 @@ import (
 func contains(s, part string) bool { return strings.Contains(s, part) }
 
 func TestWithoutQuorumProducersAreTold(t *testing.T) {
+	beyondShort(t)
 	const quorumTimeout = 500 * time.Millisecond
 	c := nodetest.Start(t, nodetest.Config{Edit: func(cfg *node.Config) { cfg.QuorumTimeout = quorumTimeout }})
 	leader := c.Healthy()
@@ -63,6 +64,7 @@ func TestWithoutQuorumProducersAreTold(t *testing.T) {
 }
 
 func TestZooKeeperAway(t *testing.T) {
+	beyondShort(t)
 	for name, volatile := range map[string]bool{"and back": false, "and back with nothing": true} {
 		t.Run(name, func(t *testing.T) {
 			c := nodetest.Start(t, nodetest.Config{VolatileZooKeeper: volatile})
@@ -116,6 +118,7 @@ func TestZooKeeperAway(t *testing.T) {
 }
 
 func TestEverySyncPolicyServes(t *testing.T) {
+	beyondShort(t)
 	for _, policy := range []string{"local_mem", "local_disk", "remote_mem", "remote_disk", "quorum_mem", "local_disk,quorum_mem"} {
 		t.Run(policy, func(t *testing.T) {
 			c := nodetest.Start(t, nodetest.Config{Edit: func(cfg *node.Config) { cfg.Sync = policy }})
@@ -131,6 +134,7 @@ func TestEverySyncPolicyServes(t *testing.T) {
 }
 
 func TestOneReplicaAlone(t *testing.T) {
+	beyondShort(t)
 	c := nodetest.Start(t, nodetest.Config{Nodes: 1})
 	s := c.Status("n1")
 	require.Equal(t, []int{1, 1, 1}, []int{s.Quorum.Replicas, s.Quorum.Size, s.Quorum.Have})
@@ -144,6 +148,7 @@ func TestOneReplicaAlone(t *testing.T) {
 }
 
 func TestOneReplicaBecomesThreeAndOneAgain(t *testing.T) {
+	beyondShort(t)
 	replicas, path := 1, "/alone"
 	c := nodetest.New(t, nodetest.Config{Edit: func(cfg *node.Config) { cfg.Replicas, cfg.ZKPath = replicas, path }})
 	c.StartNodes("n1")
@@ -170,6 +175,7 @@ func TestOneReplicaBecomesThreeAndOneAgain(t *testing.T) {
 // An elected node that nobody can attach to has written a record of its epoch,
 // so it has the newest log and would win every further election.
 func TestUnreachableNodeDoesNotKeepWinning(t *testing.T) {
+	beyondShort(t)
 	nowhere := closedAddress(t)
 	c := nodetest.New(t, nodetest.Config{Edit: func(cfg *node.Config) {
 		cfg.ElectionTimeout = 500 * time.Millisecond
@@ -189,6 +195,7 @@ func TestUnreachableNodeDoesNotKeepWinning(t *testing.T) {
 }
 
 func TestTakenClientPort(t *testing.T) {
+	beyondShort(t)
 	t.Run("another node leads", func(t *testing.T) {
 		c := nodetest.New(t, nodetest.Config{Edit: func(cfg *node.Config) {
 			if cfg.ID == "n3" {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestAllRestartWithTheirDirectories(t *testing.T) {
+	beyondShort(t)
 	c := nodetest.Start(t, nodetest.Config{})
 	orders := c.Traffic("orders")
 	orders.Send(200)
@@ -28,6 +29,7 @@ func TestAllRestartWithTheirDirectories(t *testing.T) {
 }
 
 func TestIndexIsDerivedFromTheLog(t *testing.T) {
+	beyondShort(t)
 	c := nodetest.Start(t, nodetest.Config{})
 	orders, done := c.Traffic("orders"), c.Traffic("done")
 	orders.Send(100)
@@ -51,6 +53,7 @@ func TestIndexIsDerivedFromTheLog(t *testing.T) {
 }
 
 func TestThirdNodeJoinsLater(t *testing.T) {
+	beyondShort(t)
 	c := nodetest.New(t, nodetest.Config{})
 	c.StartNodes("n1", "n2")
 	leader := c.Healthy()
@@ -73,6 +76,7 @@ func TestThirdNodeJoinsLater(t *testing.T) {
 }
 
 func TestWipedFollowerLearnsAndCountsAgain(t *testing.T) {
+	beyondShort(t)
 	c := nodetest.Start(t, nodetest.Config{})
 	leader := c.Healthy()
 	orders := c.Traffic("orders")
@@ -100,6 +104,7 @@ func TestWipedFollowerLearnsAndCountsAgain(t *testing.T) {
 }
 
 func TestThoseWhoDoNotBelongAreRefused(t *testing.T) {
+	beyondShort(t)
 	c := nodetest.Start(t, nodetest.Config{})
 	refused := func(id string) adminapi.Status {
 		c.AwaitEvent(id, adminapi.KindRefused, nil)
@@ -162,6 +167,7 @@ func TestThoseWhoDoNotBelongAreRefused(t *testing.T) {
 }
 
 func TestWrongTokenIsRefusedOnBothSides(t *testing.T) {
+	beyondShort(t)
 	setup := func(t *testing.T, weight int) *nodetest.Cluster {
 		return nodetest.New(t, nodetest.Config{Edit: func(cfg *node.Config) {
 			cfg.Token, cfg.ElectionTimeout = "right", 500*time.Millisecond
