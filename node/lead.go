@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"baton/node/adminapi"
 	"baton/node/broker"
@@ -23,9 +22,6 @@ import (
 // errSteppedDown is what proposals get whose leadership ended: whether they
 // were committed is for the next leader to know.
 var errSteppedDown = errors.New("node: not the leader any more")
-
-// unfitFor is how long a node that could not serve stands back in elections.
-const unfitFor = 30 * time.Second
 
 // leadership is one epoch led by this node: the replicating leader, and once
 // its first record is committed, the broker and its connectors.
@@ -85,19 +81,15 @@ func (r *role) promote(epoch record.Epoch) bool {
 	return true
 }
 
-// resign notes why this node should not lead for a while.
-func (r *role) resign(why string) {
-	r.n.events.Add(adminapi.KindResigned, uint64(r.self.Sealed), why)
-	r.self.Unfit, r.unfitUntil = why, time.Now().Add(unfitFor)
-	r.stepDown(why)
-}
-
 // stepDown ends a leadership: clients are cut off without an ERROR, so that
 // they fail over, then followers, then what waits for a quorum.
 func (r *role) stepDown(why string) {
 	l := r.leadership
 	if l == nil {
 		return
+	}
+	if r.unreached() {
+		r.standBack(fmt.Sprintf("%s was elected for epoch %d and the others could not attach to it", r.n.cfg.ID, l.epoch))
 	}
 	r.leadership = nil
 	r.n.setLeadership(nil)

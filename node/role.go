@@ -28,6 +28,7 @@ type role struct {
 
 	followGen  uint64    // counts links, so that the last words of an old one are known
 	unfitUntil time.Time // Self.Unfit is cleared then
+	aloneUntil time.Time // a leader that too few attach to resigns then; zero = enough do
 
 	sealedEnd record.Position // durable log end published with the promise SealedHere
 	writing   bool            // a write to the cluster node is under way
@@ -86,19 +87,14 @@ func (r *role) see(s group.Snapshot) {
 // turn does what is to be done until there is nothing more, and says after how
 // long to look again.
 func (r *role) turn() time.Duration {
-	if r.self.Unfit != "" && time.Now().After(r.unfitUntil) {
-		r.self.Unfit = ""
-	}
 	for range stepsMax {
+		r.checkFitness(time.Now())
 		d := r.elector.Decide(time.Now(), r.view, r.self)
 		r.note(d)
 		r.publish()
 		if !r.do(d.Step) {
 			r.n.setRoleStatus(r.status(d))
-			if d.Wake > 0 {
-				return d.Wake + time.Millisecond
-			}
-			return time.Second
+			return r.pause(time.Now(), d.Wake)
 		}
 	}
 	r.n.cfg.Logger.Error("the role loop does not settle, trying again", "step", r.last.Kind.String(), "reason", r.last.Reason)
@@ -107,6 +103,21 @@ func (r *role) turn() time.Duration {
 
 // stepsMax bounds how many steps one turn takes; two or three are usual.
 const stepsMax = 100
+
+// pause is how long nothing has to be done: until the elector wants to look
+// again, a write may be tried again, or a time about fitness is over.
+func (r *role) pause(now time.Time, wake time.Duration) time.Duration {
+	d := time.Second
+	if wake > 0 {
+		d = min(d, wake)
+	}
+	for _, at := range []time.Time{r.retryAt, r.unfitUntil, r.aloneUntil} {
+		if left := at.Sub(now); left > 0 {
+			d = min(d, left)
+		}
+	}
+	return d + time.Millisecond
+}
 
 // note reports what changed since the last decision.
 func (r *role) note(d election.Decision) {

@@ -8,6 +8,7 @@ import (
 
 	"baton/node/adminapi"
 	"baton/repl/election"
+	"baton/repl/quorum"
 )
 
 // ErrNotLeader means that a verb of the leader was sent to another node.
@@ -67,6 +68,9 @@ func (n *Node) awaitSuccessor(ctx context.Context, l *leadership) error {
 			if c := v.Cluster; c.Epoch > l.epoch && c.Phase == election.PhaseElected && m.Node == c.Leader && m.Address != "" {
 				return nil
 			}
+		}
+		if v.Connected && voters(v) < quorum.Size(n.cfg.Replicas) {
+			return errors.New("too few members are left to elect anybody")
 		}
 		select {
 		case <-tick.C:

@@ -2,6 +2,7 @@ package nodetest_test
 
 import (
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -10,6 +11,13 @@ import (
 	"baton/node/adminapi"
 	"baton/node/nodetest"
 )
+
+// beyondShort leaves a test out of -short, which runs a core only.
+func beyondShort(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in -short")
+	}
+}
 
 func TestClusterServes(t *testing.T) {
 	c := nodetest.Start(t, nodetest.Config{})
@@ -63,4 +71,18 @@ func TestClusterServes(t *testing.T) {
 		c.Settled()
 		t.Logf("longest time between two receipts: %v", orders.Gap())
 	})
+}
+
+func TestStoppedNodesLeaveNothingBehind(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Run("a cluster lives", func(t *testing.T) {
+		c := nodetest.Start(t, nodetest.Config{})
+		orders := c.Traffic("orders")
+		orders.Send(5)
+		leader := c.Healthy()
+		c.Stop(leader)
+		orders.ExactlyOnce()
+	})
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before }, nodetest.Patience, time.Millisecond,
+		"goroutines: %d before", before)
 }

@@ -167,7 +167,9 @@ func (e *Elector) form(v View, s Self) Step {
 		return wait("for %s to form the cluster", order[0].Node)
 	}
 	c := Cluster{ID: s.ClusterID, Replicas: s.Replicas, Members: s.History, Epoch: highestSealed(v, s), Phase: PhaseElected}
-	if len(c.Members) == 0 {
+	// Without a history, or with that of a larger cluster, members are those who
+	// register first.
+	if len(c.Members) == 0 || len(c.Members) > c.Replicas {
 		c.Members = map[string]string{s.Node: s.Incarnation}
 	}
 	return Step{Kind: Form, Cluster: c, Reason: s.Node + " forms the cluster"}
@@ -203,7 +205,9 @@ func (e *Elector) sealing(v View, s Self) Step {
 			able++
 		}
 	}
-	stuck := able < need || e.held("sealing", key(v), 2*e.cfg.ElectionTimeout)
+	// The next try takes a moment also when this one is known to be lost: who
+	// stands back does so in the next epoch too.
+	stuck := able < need && e.held("unable", key(v), e.cfg.ElectionTimeout/4) || e.held("sealing", key(v), 2*e.cfg.ElectionTimeout)
 	if stuck && len(voters) >= need {
 		return e.start(v, s, voters, fmt.Sprintf("epoch %d found no quorum of promises", c.Epoch))
 	}

@@ -219,3 +219,33 @@ func TestStuckSealingIsFollowedByTheNextEpoch(t *testing.T) {
 	}
 	t.Fatal("no further election was begun")
 }
+
+// A quorum that promised and takes no part does so in the next epoch too: the
+// epochs must not race.
+func TestLostSealingIsNotTriedAgainAtOnce(t *testing.T) {
+	e := election.New(election.Config{ElectionTimeout: time.Second})
+	v := three(sealing("n1", "n2"), func(v *election.View) { v.Members[0].Position, v.Members[1].Position = -1, -1 })
+	s := self("n1", func(s *election.Self) { s.Leading, s.Sealed = 0, 6 })
+	d := e.Decide(t0, v, s)
+	require.Equal(t, election.Wait, d.Kind)
+	require.Equal(t, 250*time.Millisecond, d.Wake)
+	require.Equal(t, election.StartElection, e.Decide(t0.Add(d.Wake), v, s).Kind)
+}
+
+func TestHistoryOfALargerClusterIsNotTakenOver(t *testing.T) {
+	v := election.View{Connected: true, Members: []election.Member{{Node: "n3", Incarnation: "i3", LastEpoch: 5, Position: -1}}}
+	s := election.Self{Node: "n3", Incarnation: "i3", ClusterID: "c", Replicas: 1, LastEpoch: 5, Sealed: 5,
+		History: map[string]string{"n1": "i1", "n2": "i2", "n3": "i3"}}
+	d := election.New(election.Config{}).Decide(t0, v, s)
+	require.Equal(t, election.Form, d.Kind)
+	require.Equal(t, map[string]string{"n3": "i3"}, d.Cluster.Members)
+	require.Equal(t, "c", d.Cluster.ID)
+}
+
+func TestRuleIsTheOneThatTheWinnerNeeded(t *testing.T) {
+	v := three(sealing("n1", "n2", "n3"), func(v *election.View) { v.Members[2].Weight = 9 })
+	s := self("n1", func(s *election.Self) { s.Leading, s.Sealed, s.SealedHere = 0, 6, 6 })
+	d := election.New(election.Config{}).Decide(t0, v, s)
+	require.Equal(t, election.Elect, d.Kind)
+	require.Equal(t, "n3 leads epoch 6: highest weight", d.Reason)
+}

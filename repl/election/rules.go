@@ -116,15 +116,20 @@ func awaited(voters, sealed []Member, prefer string) bool {
 
 // best picks the leader among those that promised: the newest log, then the
 // preferred node, then weight, then the order of arrival. It also says which
-// rule decided.
+// rule decided: the last one that had to be asked to tell the winner from the
+// others.
 func best(sealed []Member, prefer string) (Member, string) {
 	win, rule := sealed[0], "the only candidate"
 	for _, m := range sealed[1:] {
-		better, why := beats(m, win, prefer)
-		if better {
+		if better, _ := beats(m, win, prefer); better {
 			win = m
 		}
-		if rank(why) < rank(rule) {
+	}
+	for _, m := range sealed {
+		if m.Node == win.Node {
+			continue
+		}
+		if _, why := beats(win, m, prefer); rank(why) < rank(rule) {
 			rule = why
 		}
 	}

@@ -1,0 +1,47 @@
+package node
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"baton/repl/election"
+	"baton/zkclient/group"
+)
+
+func TestRoleLoopLooksAgainInTime(t *testing.T) {
+	now := time.Unix(1000, 0)
+	soon := now.Add(20 * time.Millisecond)
+	for name, c := range map[string]struct {
+		r    role
+		wake time.Duration
+		want time.Duration
+	}{
+		"nothing to do":                         {want: time.Second},
+		"the elector asks for it":               {wake: 30 * time.Millisecond, want: 30 * time.Millisecond},
+		"a write that lost a race":              {r: role{retryAt: soon}, want: 20 * time.Millisecond},
+		"a write whose pause is over":           {r: role{retryAt: now.Add(-time.Second)}, want: time.Second},
+		"the end of standing back":              {r: role{unfitUntil: soon}, want: 20 * time.Millisecond},
+		"an elected node that is alone":         {r: role{aloneUntil: soon}, want: 20 * time.Millisecond},
+		"the first of several":                  {r: role{retryAt: soon, unfitUntil: now.Add(time.Minute)}, wake: 30 * time.Millisecond, want: 20 * time.Millisecond},
+		"a long wait of the elector is cut off": {wake: time.Minute, want: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, c.want+time.Millisecond, c.r.pause(now, c.wake)) })
+	}
+}
+
+func TestVotersCountOnce(t *testing.T) {
+	v := election.View{Cluster: election.Cluster{Members: map[string]string{"n1": "a", "n2": "b", "n3": "c"}},
+		Members: []election.Member{{Node: "n1", Incarnation: "a"}, {Node: "n2", Incarnation: "b"}, {Node: "n2", Incarnation: "b", Sequence: 1},
+			{Node: "n3", Incarnation: "wiped"}, {Node: "n4", Incarnation: "d"}}}
+	require.Equal(t, 2, voters(v))
+	require.Equal(t, 1, voters(v, "n1"))
+	require.Equal(t, 1, voters(v, "n2"))
+}
+
+func TestWhatIsWrittenIsWhatIsRead(t *testing.T) {
+	c := election.Cluster{ID: "id", Replicas: 3, Members: map[string]string{"n1": "a", "n2": "b"}, Epoch: 7, Phase: election.PhaseSealing, Prefer: "n2"}
+	d := clusterData(c)
+	require.Equal(t, c, viewOf(group.Snapshot{Connected: true, Cluster: &d}).Cluster)
+}
