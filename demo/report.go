@@ -113,15 +113,19 @@ func (r *Report) failovers(runs []failover.Run) {
 		if run.FalseAlarm() {
 			continue
 		}
-		f := Failover{Cause: run.Cause, LeaderBefore: run.LeaderBefore, LeaderAfter: run.LeaderAfter, Epoch: run.Epoch}
-		for i, p := range run.Phases() {
-			if p.At >= 0 {
-				ms := millis(p.At)
-				*[]**float64{&f.DetectedMS, &f.SealedMS, &f.ElectedMS, &f.PromotedMS, &f.FirstReceiptMS}[i] = &ms
-			}
-		}
-		r.Failovers = append(r.Failovers, f)
+		r.Failovers = append(r.Failovers, failoverOf(run))
 	}
+}
+
+func failoverOf(run failover.Run) Failover {
+	f := Failover{Cause: run.Cause, LeaderBefore: run.LeaderBefore, LeaderAfter: run.LeaderAfter, Epoch: run.Epoch}
+	for i, p := range run.Phases() {
+		if p.At >= 0 {
+			ms := millis(p.At)
+			*[]**float64{&f.DetectedMS, &f.SealedMS, &f.ElectedMS, &f.PromotedMS, &f.FirstReceiptMS}[i] = &ms
+		}
+	}
+	return f
 }
 
 func (r *Report) nodes(c *cluster.Cluster) {

@@ -16,6 +16,9 @@ import (
 // a YAML file. The command line wins over the environment, and that over the
 // file. A key that is no flag is an error with its line.
 func bindSettings(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		bindSettings(sub)
+	}
 	run := c.RunE
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := applySettings(cmd.Flags()); err != nil {

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"baton/demo"
+	"baton/demo/cluster"
+)
+
+func benchCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure: bench failover",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError("say what to measure: baton bench failover")
+		},
+	}
+	c.AddCommand(benchFailoverCommand())
+	return c
+}
+
+func benchFailoverCommand() *cobra.Command {
+	var cfg demo.BenchConfig
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "failover",
+		Short: "Make a local cluster's leader fail again and again, and time the phases",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cfg.Validate(); err != nil {
+				return exitError{exitUsage, err}
+			}
+			cfg.Progress = func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
+			r, err := demo.BenchFailover(cmd.Context(), cfg)
+			if err != nil {
+				return launchFailure(err)
+			}
+			if asJSON {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				if err := enc.Encode(r); err != nil {
+					return err
+				}
+			} else {
+				fmt.Fprint(cmd.OutOrStdout(), r.Text())
+			}
+			return r.Err()
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&cfg.Runs, "runs", 20, "number of failovers")
+	f.StringVar(&cfg.Fault, "fault", "kill-leader", "kill-leader, pause-leader, cut-leader or transfer")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.Float64Var(&cfg.Load.Rate, "rate", 300, "messages per second of all producers together")
+	f.IntVar(&cfg.Load.Producers, "producers", 4, "producers, each waits for its receipts")
+	f.IntVar(&cfg.Cluster.BasePort, "base-port", cluster.DefaultBasePort, "first port of the cluster")
+	f.IntVar(&cfg.Cluster.Nodes, "nodes", 3, "number of nodes")
+	f.StringVar(&cfg.Cluster.Sync, "sync", "quorum_disk", "sync policy of the nodes")
+	f.Var((*commaList)(&cfg.Cluster.ZooKeeper), "zk", "use these ZooKeeper servers in place of the embedded one")
+	f.DurationVar(&cfg.Cluster.ElectionTimeout, "election-timeout", 0, "of the nodes; 0 = their default of 1s")
+	return c
+}
