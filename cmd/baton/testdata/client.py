@@ -49,11 +49,16 @@ def connect():
             return
         except ConnectFailedException:
             continue
+        except broken:  # it accepted and died; the library's thread tells the loss
+            while happened.get(timeout=60)[0] != "lost":
+                pass
 
 
 def until_lost():
     while True:
         what, word, ack = happened.get(timeout=60)
+        if what == "lost" and conn.is_connected():
+            continue  # it is about a connection before this one
         if what == "lost":
             connect()
             return
