@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"os"
 	"os/exec"
@@ -67,7 +68,8 @@ func TestClientsOfOthersFailOver(t *testing.T) {
 			cmd := command(t)
 			c := launch(t, nil)
 			cmd.Args = append(cmd.Args, uri(c), "orders", strconv.Itoa(count))
-			cmd.Stderr = os.Stderr
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
 			in, err := cmd.StdinPipe()
 			require.NoError(t, err)
 			out, err := cmd.StdoutPipe()
@@ -88,7 +90,7 @@ func TestClientsOfOthersFailOver(t *testing.T) {
 			var said []string
 			defer func() {
 				if t.Failed() {
-					t.Logf("the client said last:\n%s", strings.Join(said[max(0, len(said)-50):], "\n"))
+					t.Logf("the client said last:\n%s\n%s", strings.Join(said[max(0, len(said)-50):], "\n"), &stderr)
 				}
 			}()
 			for line := range lines {

@@ -43,6 +43,9 @@ summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
 		Example: "  baton demo\n  baton demo --headless --for 30s --rate 300 --fault kill-leader@5s,restart@12s --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.cluster.Nodes < 1 || f.cluster.BasePort < 1 { // the packages below take 0 for their default
+				return usageError("--nodes is %d and --base-port %d: both are at least 1", f.cluster.Nodes, f.cluster.BasePort)
+			}
 			if f.headless {
 				return f.runHeadless(cmd)
 			}
