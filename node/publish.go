@@ -25,6 +25,12 @@ func viewOf(s group.Snapshot) election.View {
 		for node, m := range s.Cluster.Members {
 			v.Cluster.Members[node] = m.Incarnation
 		}
+		if o := s.Cluster.Old; o != nil {
+			v.Cluster.Old = election.Configuration{Replicas: o.Replicas, Members: map[string]string{}}
+			for node, m := range o.Members {
+				v.Cluster.Old.Members[node] = m.Incarnation
+			}
+		}
 	}
 	for _, m := range s.Members {
 		d := m.Data
@@ -46,6 +52,12 @@ func clusterData(c election.Cluster) group.ClusterData {
 		Epoch: uint64(c.Epoch), Phase: string(c.Phase), Leader: c.Leader, Prefer: c.Prefer}
 	for node, inc := range c.Members {
 		d.Members[node] = group.Registration{Incarnation: inc}
+	}
+	if c.Old.Replicas > 0 {
+		d.Old = &group.Configuration{Replicas: c.Old.Replicas, Members: map[string]group.Registration{}}
+		for node, inc := range c.Old.Members {
+			d.Old.Members[node] = group.Registration{Incarnation: inc}
+		}
 	}
 	return d
 }

@@ -87,6 +87,7 @@ func (r *role) see(s group.Snapshot) {
 // turn does what is to be done until there is nothing more, and says after how
 // long to look again.
 func (r *role) turn() time.Duration {
+	r.self.Ready = r.leadership != nil && r.leadership.leader.Status().Ready
 	for range stepsMax {
 		r.checkFitness(time.Now())
 		d := r.elector.Decide(time.Now(), r.view, r.self)
@@ -194,7 +195,7 @@ const sealTimeout = 30 * time.Second
 func (r *role) refreshLog() {
 	r.self.LastEpoch = r.n.store.Log().Positions().Epoch
 	if e, _, ok := r.n.store.LastEpochStart(); ok {
-		r.self.History = maps.Clone(e.Members)
+		r.self.History = election.Configuration{Replicas: e.Replicas, Members: maps.Clone(e.Members)}
 	}
 }
 

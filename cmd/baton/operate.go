@@ -140,7 +140,8 @@ func form(ctx context.Context, o operatorFlags, cmd *cobra.Command) error {
 	for _, m := range snap.Members { // the next epoch is above every promise
 		c.Epoch = max(c.Epoch, m.Data.Sealed)
 	}
-	c.Members, c.Phase, c.Leader, c.Prefer = map[string]group.Registration{}, string(election.PhaseElected), "", ""
+	c.Members, c.Old = map[string]group.Registration{}, nil
+	c.Phase, c.Leader, c.Prefer = string(election.PhaseElected), "", ""
 	ctx, cancel := context.WithTimeout(ctx, discoverTimeout)
 	defer cancel()
 	zk, err := zkclient.Connect(zkclient.Config{Servers: o.servers})

@@ -2,6 +2,7 @@ package election
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"baton/repl/quorum"
@@ -123,6 +124,10 @@ func leading(v View, s Self) Step {
 	c := v.Cluster
 	mine := c.Epoch == s.Leading && c.Phase == PhaseElected && c.Leader == s.Node
 	switch {
+	case mine && c.Old.Replicas > 0 && s.Ready:
+		w := c.clone()
+		w.Old = Configuration{}
+		return Step{Kind: Register, Cluster: w, Reason: fmt.Sprintf("a quorum of %d replicas holds what %d held", c.Replicas, c.Old.Replicas)}
 	case mine:
 		return wait("leading")
 	case c.Epoch > s.Leading:
@@ -166,7 +171,10 @@ func (e *Elector) form(v View, s Self) Step {
 	if !e.turn("form", fmt.Sprint(top), order, s) {
 		return wait("for %s to form the cluster", order[0].Node)
 	}
-	c := Cluster{ID: s.ClusterID, Replicas: s.Replicas, Members: s.History, Epoch: highestSealed(v, s), Phase: PhaseElected}
+	c := Cluster{ID: s.ClusterID, Replicas: s.Replicas, Members: maps.Clone(s.History.Members), Epoch: highestSealed(v, s), Phase: PhaseElected}
+	if 0 < s.History.Replicas && s.History.Replicas < s.Replicas {
+		c.Old = s.History // a quorum of the new nodes alone would hold nothing
+	}
 	// Without a history, or with that of a larger cluster, members are those who
 	// register first.
 	if len(c.Members) == 0 || len(c.Members) > c.Replicas {
@@ -187,7 +195,7 @@ func (e *Elector) sealing(v View, s Self) Step {
 	}
 	sealed := sealedFor(voters, c.Epoch)
 	need := quorum.Size(c.Replicas)
-	if len(sealed) >= need {
+	if len(sealed) >= need && c.Old.quorum(sealed) {
 		if awaited(voters, sealed, c.Prefer) && !e.held("prefer", key(v), e.cfg.ElectionTimeout) {
 			return wait("for %s, to which leadership is handed over", c.Prefer)
 		}
@@ -198,6 +206,9 @@ func (e *Elector) sealing(v View, s Self) Step {
 		w := c.clone()
 		w.Phase, w.Leader, w.Prefer = PhaseElected, win.Node, ""
 		return Step{Kind: Elect, Cluster: w, Reason: fmt.Sprintf("%s leads epoch %d: %s", win.Node, c.Epoch, rule)}
+	}
+	if len(sealed) >= need && !e.held("sealing", key(v), 2*e.cfg.ElectionTimeout) {
+		return wait("for a quorum of the %d replicas that the data was written with (%s)", c.Old.Replicas, names(c.Old.Members))
 	}
 	able := 0 // voters that are in, or can still seal
 	for _, m := range voters {

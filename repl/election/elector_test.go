@@ -167,6 +167,33 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestGrowing: one replica holds the data, two empty ones join it. The two are
+// a quorum of three, and must not elect without the one.
+func TestGrowing(t *testing.T) {
+	old := election.Configuration{Replicas: 1, Members: map[string]string{"n1": "i1"}}
+	v := election.View{Connected: true, Members: []election.Member{
+		{Node: "n1", Incarnation: "i1", Sequence: 1, LastEpoch: 5, Position: -1, Sealed: 5},
+		{Node: "n2", Incarnation: "i2", Sequence: 2, Position: -1},
+		{Node: "n3", Incarnation: "i3", Sequence: 3, Position: -1}}}
+	d := election.New(election.Config{}).Decide(t0, v, election.Self{Node: "n1", Incarnation: "i1", ClusterID: "c", Replicas: 3, LastEpoch: 5, Sealed: 5, History: old})
+	require.Equal(t, election.Form, d.Kind)
+	require.Equal(t, old, d.Cluster.Old)
+
+	grown := three(sealing("n2", "n3"), func(v *election.View) { v.Cluster.Old = old })
+	n2 := self("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 })
+	require.Equal(t, election.Wait, election.New(election.Config{}).Decide(t0, grown, n2).Kind, "without the one that holds the data")
+	grown = three(sealing("n1", "n2"), func(v *election.View) { v.Cluster.Old = old })
+	d = election.New(election.Config{}).Decide(t0, grown, self("n1", func(s *election.Self) { s.Leading, s.Sealed, s.SealedHere = 0, 6, 6 }))
+	require.Equal(t, election.Elect, d.Kind)
+
+	lead := three(func(v *election.View) { v.Cluster.Old = old })
+	require.Equal(t, election.Wait, election.New(election.Config{}).Decide(t0, lead, self("n1")).Kind, "nothing is committed under the new quorum")
+	d = election.New(election.Config{}).Decide(t0, lead, self("n1", func(s *election.Self) { s.Ready = true }))
+	require.Equal(t, election.Register, d.Kind)
+	require.Zero(t, d.Cluster.Old)
+	require.Equal(t, "n1", d.Cluster.Leader)
+}
+
 func TestFirstStart(t *testing.T) {
 	e := election.New(election.Config{})
 	s := election.Self{Node: "n1", Incarnation: "i1", Replicas: 3}
@@ -235,7 +262,7 @@ func TestLostSealingIsNotTriedAgainAtOnce(t *testing.T) {
 func TestHistoryOfALargerClusterIsNotTakenOver(t *testing.T) {
 	v := election.View{Connected: true, Members: []election.Member{{Node: "n3", Incarnation: "i3", LastEpoch: 5, Position: -1}}}
 	s := election.Self{Node: "n3", Incarnation: "i3", ClusterID: "c", Replicas: 1, LastEpoch: 5, Sealed: 5,
-		History: map[string]string{"n1": "i1", "n2": "i2", "n3": "i3"}}
+		History: election.Configuration{Replicas: 3, Members: map[string]string{"n1": "i1", "n2": "i2", "n3": "i3"}}}
 	d := election.New(election.Config{}).Decide(t0, v, s)
 	require.Equal(t, election.Form, d.Kind)
 	require.Equal(t, map[string]string{"n3": "i3"}, d.Cluster.Members)

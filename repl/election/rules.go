@@ -95,6 +95,18 @@ func sealedFor(voters []Member, epoch record.Epoch) []Member {
 	return out
 }
 
+// quorum says whether the voters include a quorum of the configuration; every
+// set does if there is none.
+func (c Configuration) quorum(voters []Member) bool {
+	n := 0
+	for _, m := range voters {
+		if c.Members[m.Node] == m.Incarnation {
+			n++
+		}
+	}
+	return c.Replicas == 0 || n >= quorum.Size(c.Replicas)
+}
+
 // suspecting returns the voters that suspect the leader of epoch. This node
 // counts by what it knows, which may not be published yet.
 func suspecting(voters []Member, s Self, epoch record.Epoch) []Member {

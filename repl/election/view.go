@@ -26,6 +26,17 @@ type Cluster struct {
 	Phase    Phase
 	Leader   string // node id; empty while sealing, or if there never was one
 	Prefer   string // node id that wins a tie, for a planned transfer
+
+	// Old is the configuration that the data was written under, while fewer
+	// replicas than now may hold it: an election needs a quorum of both, until
+	// a leader has committed under the new one. Zero at all other times.
+	Old Configuration
+}
+
+// Configuration is a set of voters and how many replicas there were to be.
+type Configuration struct {
+	Replicas int
+	Members  map[string]string
 }
 
 // clone copies the cluster so that a changed one can be written.
@@ -114,7 +125,8 @@ type Self struct {
 	LinkDead    record.Epoch      // epoch of the leader whose link is dead, 0 = none
 	Voters      map[string]string // while leading: the voters of the epoch, as this leader changed them
 	Unfit       string            // why this node must not lead (failed disk, taken port), "" if it may
-	History     map[string]string // voters in its newest epoch-start record, nil if none
+	History     Configuration     // in its newest epoch-start record, zero if there is none
+	Ready       bool              // while leading: the first record of the epoch is committed
 }
 
 // registered says that the cluster counts this node's disk as a voter.

@@ -116,18 +116,37 @@ type ClusterData struct {
 	Phase     string                  `json:"phase"`            // PhaseSealing, PhaseElected, or "" before the first election
 	Leader    string                  `json:"leader"`           // node id, "" while sealing
 	Prefer    string                  `json:"prefer,omitempty"` // node id that wins a tie in a planned transfer
+	// Old is there while the cluster grows: the configuration under which the data
+	// was written. An election needs a quorum of both.
+	Old *Configuration `json:"old,omitempty"`
+}
+
+// Configuration is a set of voters and how many replicas there were to be.
+type Configuration struct {
+	Replicas int                     `json:"replicas"`
+	Members  map[string]Registration `json:"members"`
 }
 
 // Clone returns a copy that shares nothing.
 func (c ClusterData) Clone() ClusterData {
 	c.Members = maps.Clone(c.Members)
+	if c.Old != nil {
+		c.Old = &Configuration{Replicas: c.Old.Replicas, Members: maps.Clone(c.Old.Members)}
+	}
 	return c
 }
 
 // Equal tells whether two say the same.
 func (c ClusterData) Equal(o ClusterData) bool {
 	return c.ClusterID == o.ClusterID && c.Replicas == o.Replicas && c.Epoch == o.Epoch &&
-		c.Phase == o.Phase && c.Leader == o.Leader && maps.Equal(c.Members, o.Members)
+		c.Phase == o.Phase && c.Leader == o.Leader && c.Prefer == o.Prefer && maps.Equal(c.Members, o.Members) && c.Old.equal(o.Old)
+}
+
+func (c *Configuration) equal(o *Configuration) bool {
+	if c == nil || o == nil {
+		return c == o
+	}
+	return c.Replicas == o.Replicas && maps.Equal(c.Members, o.Members)
 }
 
 // DecodeMember reads a member node's data.
