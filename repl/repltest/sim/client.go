@@ -101,8 +101,12 @@ func (c *client) cutOff() {
 	}
 	try := c.tries
 	c.p.after(c.p.n.s.around(200*time.Millisecond), func() {
-		if c.tries == try && !c.reachable() {
+		switch {
+		case c.tries != try || !c.up:
+		case !c.reachable() || c.z.sessions[c.session.id] != c.session:
 			c.disconnected()
+		default:
+			c.session.cut = false // heartbeats pass again
 		}
 	})
 }
@@ -226,8 +230,16 @@ func (c *client) keep() {
 	c.busy = true
 	try, id := c.tries, c.session.id
 	s.after(c.delay(), func() { // on its way even if the process is paused
-		if c.p.dead && s.chance(1, 2) || !c.reachable() || c.z.sessions[id] == nil {
-			return // the connection is lost, or about to be
+		if c.p.dead && s.chance(1, 2) {
+			return
+		}
+		if !c.reachable() || c.z.sessions[id] == nil {
+			c.p.after(c.delay(), func() {
+				if c.tries == try {
+					c.disconnected()
+				}
+			})
+			return
 		}
 		done := func() {}
 		switch {

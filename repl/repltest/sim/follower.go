@@ -208,8 +208,8 @@ func (f *link) welcome() {
 		if f.ended || f.try != try {
 			return
 		}
-		if !ok {
-			f.p.fails(fmt.Sprintf("promise epoch %d below %d for a link", f.epoch, d.sealed))
+		if !ok { // overtaken by a higher one
+			f.over(d.sealed)
 			return
 		}
 		attach()

@@ -56,6 +56,7 @@ type conn struct {
 	from   int // index of the owner's node
 	peer   *conn
 	last   time.Duration // when the last message that was sent arrives
+	line   []func()      // what is on the way
 	closed bool          // by this end, or seen to be closed by the other
 	heard  time.Duration
 	recv   func(message)
@@ -103,19 +104,24 @@ func (c *conn) hangUp() {
 // pass runs f at the other end, in order.
 func (c *conn) pass(f func()) {
 	s := c.s
+	c.line = append(c.line, f)
 	at := max(s.now+s.around(s.swarm.delay), c.last)
 	c.last = at
-	var arrive func()
-	arrive = func() {
-		if heals := s.cuts[c.from][c.peer.from]; heals > s.now {
-			at := max(heals+s.around(s.swarm.delay), c.last)
-			c.last = at
-			s.after(at-s.now, arrive)
-			return
-		}
-		f()
+	s.after(at-s.now, c.arrive)
+}
+
+// arrive lets one message through, the one that was sent first.
+func (c *conn) arrive() {
+	s := c.s
+	if heals := s.cuts[c.from][c.peer.from]; heals > s.now {
+		at := max(heals+s.around(s.swarm.delay), c.last)
+		c.last = at
+		s.after(at-s.now, c.arrive)
+		return
 	}
-	s.after(at-s.now, arrive)
+	f := c.line[0]
+	c.line = c.line[1:]
+	f()
 }
 
 // dial connects to whoever accepts at the node with the given id. One of up

@@ -79,6 +79,7 @@ func (s *Sim) draw() {
 		&w.zkRollback, &w.expire, &w.duplicate, &w.slowDisk, &w.unfit, &w.transfer, &w.stranger, &w.staleReads} {
 		*f = s.chance(2, 5)
 	}
+	w.stranger = w.stranger && !w.zkWipe // nobody could tell it from a member
 	w.zkRollback = w.zkRollback && s.chance(1, 2)
 	if !s.cfg.Policy.Fenced() {
 		w.wipe = w.wipe && s.chance(1, 2)

@@ -153,6 +153,9 @@ func (z *zookeeper) expire(x *session) {
 	}
 	delete(z.sessions, x.id)
 	z.s.tracef("ZooKeeper: session %d expires", x.id)
+	if c := x.client; c != nil && !c.p.dead && c.session == x {
+		c.dropped()
+	}
 	z.sweep()
 }
 
