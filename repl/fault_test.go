@@ -157,6 +157,25 @@ func TestFollowerOfAnOlderEpochIsOver(t *testing.T) {
 
 // TestSecondSessionCountsOnce has five replicas, so that a node counted twice
 // would make a quorum of three out of two nodes.
+// The role loop may promise a higher epoch between the moment at which a link
+// looks and the one at which it promises its own: the epoch is over then, and
+// the node has nothing to fail for.
+func TestPromiseOvertakesTheLinksOwn(t *testing.T) {
+	checkGoroutines(t)
+	a, b := newNode(t, "n1"), newNode(t, "n2")
+	a.lead(2, []*node{b})
+	b.follow(a, 2, func(c *repl.FollowerConfig) {
+		seal := c.Seal
+		c.Seal = func(e record.Epoch) error {
+			require.NoError(t, b.Seal(3))
+			return seal(e)
+		}
+	})
+	b.journal.wait(t, "fenced 3")
+	<-b.follower.Done()
+	require.NotContains(t, b.journal.all(), "log failed")
+}
+
 func TestSecondSessionCountsOnce(t *testing.T) {
 	checkGoroutines(t)
 	a, b, twin := newNode(t, "n1"), newNode(t, "n2"), newNode(t, "n2")

@@ -61,6 +61,12 @@ func (l *link) attach(peer transport.Peer) error {
 	}
 	if sealed < e {
 		if err := f.cfg.Seal(e); err != nil {
+			// The node may have promised more since it was asked above: then
+			// the epoch is over, and nothing is wrong with the disk.
+			if sealed = f.cfg.Sealed(); sealed > e {
+				l.conn.Refuse(sealed, l.fencedRefusal(sealed))
+				return fencedBy(sealed, "this node has sealed epoch %d, above %d", sealed, e)
+			}
 			return logOver(fmt.Sprintf("seal epoch %d", e), err)
 		}
 	}

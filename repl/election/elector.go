@@ -38,6 +38,15 @@ type Elector struct {
 	since   map[string]condition
 	wake    time.Duration
 	suspect record.Epoch
+	decided decision
+}
+
+// decision is the newest outcome of an election that this process has seen.
+// ZooKeeper may forget it, and would then decide the same epoch again, from
+// promises that were used already.
+type decision struct {
+	epoch  record.Epoch
+	leader string
 }
 
 type condition struct {
@@ -79,6 +88,9 @@ func (e *Elector) step(v View, s Self) Step {
 	}
 	if st, ok := admit(v, s); !ok {
 		return st
+	}
+	if c := v.Cluster; c.Phase == PhaseElected && c.Leader != "" && c.Epoch > e.decided.epoch {
+		e.decided = decision{c.Epoch, c.Leader}
 	}
 	switch {
 	case s.Leading != 0:
@@ -190,6 +202,9 @@ func (e *Elector) sealing(v View, s Self) Step {
 	if top := highestSealed(v, s); top > c.Epoch {
 		return e.start(v, s, voters, fmt.Sprintf("epoch %d was promised already, ZooKeeper went back", top))
 	}
+	if e.decided.epoch >= c.Epoch {
+		return e.start(v, s, voters, fmt.Sprintf("epoch %d was decided already (%s), ZooKeeper went back", e.decided.epoch, e.decided.leader))
+	}
 	if s.Sealed < c.Epoch {
 		return Step{Kind: Seal, Epoch: c.Epoch}
 	}
@@ -239,6 +254,9 @@ func (e *Elector) elected(v View, s Self) Step {
 		}
 		return e.start(v, s, voters, "a quorum of members is there")
 	}
+	if e.redecided(c) {
+		return e.start(v, s, voters, fmt.Sprintf("epoch %d was decided for %s, ZooKeeper went back", e.decided.epoch, e.decided.leader))
+	}
 	if c.Leader == s.Node && s.SealedHere == c.Epoch && s.Unfit == "" && s.registered(c) {
 		return Step{Kind: Promote, Epoch: c.Epoch, Reason: "elected"}
 	}
@@ -251,6 +269,12 @@ func (e *Elector) elected(v View, s Self) Step {
 		}
 	}
 	return e.follow(v, s, why)
+}
+
+// redecided says that c names another leader than was seen before for the same
+// epoch, or an older epoch: neither may be led or followed.
+func (e *Elector) redecided(c Cluster) bool {
+	return c.Epoch < e.decided.epoch || c.Epoch == e.decided.epoch && c.Leader != e.decided.leader
 }
 
 // follow gives the leader of the day, once its address is known.
@@ -300,7 +324,7 @@ func (e *Elector) suspicion(v View, s Self) string {
 
 // start asks for the next epoch, when it is this node's turn among order.
 func (e *Elector) start(v View, s Self, order []Member, why string) Step {
-	top := max(highestSealed(v, s), v.Cluster.Epoch)
+	top := max(highestSealed(v, s), v.Cluster.Epoch, e.decided.epoch)
 	if !e.turn("start", key(v), order, s) {
 		return wait("for %s to begin epoch %d: %s", first(order), top+1, why)
 	}

@@ -1,0 +1,69 @@
+package sim
+
+import (
+	"container/heap"
+	"time"
+)
+
+// event is something that will happen. Events of one instant happen in the
+// order in which they were scheduled.
+type event struct {
+	at  time.Duration
+	seq uint64
+	do  func()
+}
+
+type events []event
+
+func (q events) Len() int { return len(q) }
+func (q events) Less(i, j int) bool {
+	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
+}
+func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *events) Push(x any)   { *q = append(*q, x.(event)) }
+func (q *events) Pop() any {
+	old := *q
+	e := old[len(old)-1]
+	old[len(old)-1] = event{}
+	*q = old[:len(old)-1]
+	return e
+}
+
+// epochZero is the wall clock at virtual time 0.
+var epochZero = time.Unix(1_000_000, 0)
+
+func (s *Sim) clock() time.Time { return epochZero.Add(s.now) }
+
+// after schedules what happens outside of any process.
+func (s *Sim) after(d time.Duration, f func()) {
+	s.seq++
+	heap.Push(&s.queue, event{s.now + max(d, 0), s.seq, f})
+}
+
+// run executes events until the given time or until a checker objects.
+func (s *Sim) run(until time.Duration) {
+	for len(s.queue) > 0 && s.violation == "" && s.queue[0].at <= until {
+		e := heap.Pop(&s.queue).(event)
+		s.now = e.at
+		s.events++
+		e.do()
+	}
+	if s.violation == "" {
+		s.now = max(s.now, until)
+	}
+}
+
+// chance is true n times of m.
+func (s *Sim) chance(n, m int) bool { return s.rng.IntN(m) < n }
+
+// around draws a time of the given mean, now and then a much longer one.
+func (s *Sim) around(mean time.Duration) time.Duration {
+	d := time.Duration(s.rng.Float64() * 2 * float64(mean))
+	if s.chance(1, 32) {
+		d *= 8
+	}
+	return d + 1
+}
+
+// upTo draws from [0, d).
+func (s *Sim) upTo(d time.Duration) time.Duration { return time.Duration(s.rng.Int64N(int64(d))) }

@@ -1,0 +1,16 @@
+// Package sim runs a whole cluster on one thread, from one seed, in virtual
+// time, and checks after every step that nothing committed is lost.
+//
+// The rules under test are the production ones: election.Decide says what a
+// node does, quorum.Commit what is committed, diverge.Decide where a follower
+// goes on, progress what a leader believes of a follower. What surrounds them
+// is simulated: logs with a flushed and an unflushed part, META, connections,
+// ZooKeeper with sessions and watches, processes that are killed, paused and
+// restarted, machines that lose power, disks that are replaced. role.go carries
+// out steps as the node's role loop does; follower.go and leader.go move the
+// log as package repl does.
+//
+// A run is a pure function of its Config: the same seed gives the same trace.
+// Planted faults (see Plant) turn a rule of the surroundings off, to show that
+// the checkers would notice.
+package sim

@@ -1,0 +1,259 @@
+package sim
+
+import (
+	"slices"
+	"time"
+)
+
+// strike does one thing to the cluster, and comes back.
+func (s *Sim) strike() {
+	if s.quiet {
+		return
+	}
+	w := s.swarm
+	all := []struct {
+		on bool
+		do func(*node)
+	}{
+		{w.kill, func(n *node) { s.crash(n, false) }}, {w.power, func(n *node) { s.crash(n, true) }},
+		{w.pause, s.pause}, {w.wipe, s.wipe}, {w.cut, s.cut}, {w.oneway, s.oneway}, {w.breakLinks, s.breakLinks},
+		{w.zkCut, s.zkCut}, {w.zkDown, s.zkDown}, {w.zkWipe, s.zkWipe}, {w.zkRollback, s.zkRollback}, {w.expire, s.expire},
+		{w.slowDisk, s.slowDisk}, {w.unfit, s.unfit}, {w.transfer, s.transfer}, {w.stranger, s.stranger},
+	}
+	all = slices.DeleteFunc(all, func(f struct {
+		on bool
+		do func(*node)
+	}) bool {
+		return !f.on
+	})
+	if len(all) > 0 {
+		n := s.nodes[s.rng.IntN(s.cfg.Replicas)]
+		if l := s.leader(); l != nil && s.chance(1, 3) {
+			n = l // the most interesting one
+		}
+		s.faults++
+		all[s.rng.IntN(len(all))].do(n)
+	}
+	s.after(s.around(w.every), s.strike)
+}
+
+// leader is a node that leads, the newest if several believe so.
+func (s *Sim) leader() *node {
+	var found *node
+	for _, n := range s.nodes {
+		if p := n.proc; p != nil && p.role.lead != nil && (found == nil || p.role.lead.epoch > found.proc.role.lead.epoch) {
+			found = n
+		}
+	}
+	return found
+}
+
+func (s *Sim) hold() time.Duration { return s.around(s.swarm.heldTight) }
+
+func (s *Sim) crash(n *node, power bool) {
+	if n.proc == nil {
+		return
+	}
+	s.tracef("FAULT %s is killed, power lost: %v", n.id, power)
+	n.stop(power)
+	s.after(s.hold(), func() { n.start() })
+	if power && s.chance(1, 8) { // all of them
+		for _, m := range s.nodes {
+			if m.proc != nil {
+				m.stop(true)
+				s.after(s.hold(), func() { m.start() })
+			}
+		}
+	}
+}
+
+func (s *Sim) pause(n *node) {
+	p := n.proc
+	if p == nil || p.paused {
+		return
+	}
+	d := s.hold()
+	if s.chance(1, 4) {
+		d += sessionTimeout
+	}
+	s.tracef("FAULT %s is paused for %s", n.id, d)
+	p.pause()
+	if p.zk.session != nil {
+		s.zk.lost(p.zk.session)
+	}
+	s.after(d, func() { s.resume(p) })
+}
+
+func (s *Sim) resume(p *process) {
+	if !p.paused || p.dead {
+		return
+	}
+	s.tracef("%s goes on", p.n.id)
+	x := p.zk.session
+	if x != nil && s.zk.sessions[x.id] == x {
+		x.cut = false
+	} else {
+		p.held = append([]func(){p.zk.disconnected}, p.held...)
+		if s.chance(1, 2) { // it may do a lot before it hears of that
+			p.held = append(p.held[1:], p.zk.disconnected)
+		}
+	}
+	p.unpause()
+	if !p.dead && !p.paused {
+		p.role.post(func(*role) {})
+	}
+}
+
+// wipe replaces a disk, as long as the others can answer for it: of the
+// registered disks a quorum must remain, and all of them must be in place.
+func (s *Sim) wipe(n *node) {
+	t := s.zk.tree
+	if !t.exists || t.cluster.Epoch == 0 || s.now-s.forgot < 15*time.Second && s.forgot != 0 {
+		return
+	}
+	strange := 0
+	for _, m := range s.nodes[:s.cfg.Replicas] {
+		if m != n && s.counted[m.id] != m.disk.incarnation && s.counted[m.id] != "" || t.cluster.Members[m.id] != m.disk.incarnation && m != n {
+			strange++
+		}
+	}
+	if strange+1 > (s.cfg.Replicas-1)/2 {
+		return
+	}
+	s.tracef("FAULT %s gets a new disk", n.id)
+	n.stop(true)
+	n.newDisk()
+	s.after(s.hold(), func() { n.start() })
+}
+
+// cut separates a group of nodes from the others.
+func (s *Sim) cut(n *node) {
+	until := s.now + s.hold()
+	side := map[int]bool{n.i: true}
+	for i := range s.nodes {
+		if s.chance(1, 3) {
+			side[i] = true
+		}
+	}
+	s.tracef("FAULT %v are cut off from the others for %s", side, until-s.now)
+	for i := range s.nodes {
+		for j := range s.nodes {
+			if side[i] != side[j] {
+				s.cuts[i][j] = max(s.cuts[i][j], until)
+			}
+		}
+	}
+}
+
+func (s *Sim) oneway(n *node) {
+	j := s.rng.IntN(s.cfg.Replicas)
+	if j == n.i {
+		return
+	}
+	d := s.hold()
+	from, to := n.i, j
+	if s.chance(1, 2) {
+		from, to = to, from
+	}
+	s.tracef("FAULT nothing passes from %s to %s for %s", s.nodes[from].id, s.nodes[to].id, d)
+	s.cuts[from][to] = max(s.cuts[from][to], s.now+d)
+}
+
+func (s *Sim) breakLinks(n *node) {
+	s.tracef("FAULT connections of %s break", n.id)
+	s.breakConns(n.i)
+}
+
+func (s *Sim) zkCut(n *node) {
+	d := s.hold()
+	if s.chance(1, 3) {
+		d += sessionTimeout
+	}
+	s.tracef("FAULT %s is cut off from ZooKeeper for %s", n.id, d)
+	n.zkCut = max(n.zkCut, s.now+d)
+	if n.proc != nil {
+		n.proc.zk.cutOff()
+	}
+}
+
+func (s *Sim) zkDown(*node) {
+	d := s.hold()
+	s.tracef("FAULT ZooKeeper is down for %s", d)
+	s.zk.downUntil = max(s.zk.downUntil, s.now+d)
+	for _, n := range s.nodes {
+		if n.proc != nil {
+			n.proc.zk.cutOff()
+		}
+	}
+}
+
+func (s *Sim) zkWipe(*node) {
+	if !s.chance(1, 2) || !s.zk.tree.exists {
+		return
+	}
+	s.tracef("FAULT ZooKeeper is wiped")
+	s.forgot = s.now
+	s.zk.wipe()
+}
+
+func (s *Sim) zkRollback(*node) {
+	if len(s.zk.past) == 0 || !s.zk.tree.exists {
+		return
+	}
+	i := len(s.zk.past) - 1 - s.rng.IntN(min(len(s.zk.past), 1+s.rng.IntN(pastKept)))
+	if !s.zk.past[i].exists {
+		return
+	}
+	s.tracef("FAULT ZooKeeper goes back")
+	s.forgot = s.now
+	s.zk.rollback(s.zk.past[i])
+}
+
+func (s *Sim) expire(n *node) {
+	if p := n.proc; p != nil && p.zk.session != nil {
+		s.tracef("FAULT the session of %s expires", n.id)
+		s.zk.expire(p.zk.session)
+		p.zk.dropped()
+	}
+}
+
+func (s *Sim) slowDisk(n *node) {
+	d := s.hold()
+	s.tracef("FAULT the disk of %s is slow for %s", n.id, d)
+	n.slowUntil = max(n.slowUntil, s.now+d)
+}
+
+func (s *Sim) unfit(n *node) {
+	n.noPort = s.now + s.hold()
+	s.tracef("FAULT the port of %s is taken for %s", n.id, n.noPort-s.now)
+}
+
+func (s *Sim) transfer(n *node) {
+	if l := s.leader(); l != nil && n != l && !l.proc.paused {
+		l.proc.role.lead.transfer(n.id)
+	}
+}
+
+// stranger starts a node too many.
+func (s *Sim) stranger(*node) {
+	n := s.nodes[len(s.nodes)-1]
+	if n.proc == nil && s.zk.tree.exists && len(s.zk.tree.cluster.Members) == s.cfg.Replicas {
+		n.start()
+	}
+}
+
+// calm ends all faults.
+func (s *Sim) calm() {
+	s.zk.downUntil = 0
+	for i, n := range s.nodes {
+		for j := range s.nodes {
+			s.cuts[i][j] = 0
+		}
+		n.slowUntil, n.noPort, n.zkCut = 0, 0, 0
+		if n.proc != nil {
+			s.resume(n.proc)
+		} else if !n.stranger {
+			n.start()
+		}
+	}
+}

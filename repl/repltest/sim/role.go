@@ -1,0 +1,341 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	"baton/repl/election"
+	"baton/store/record"
+)
+
+// role is the role loop of a process. It carries out steps in the order in
+// which the node does: seal, stop, flush, publish.
+type role struct {
+	p       *process
+	elector *election.Elector
+	view    election.View
+	self    election.Self
+	want    election.Member // to be published
+	last    election.Decision
+
+	lead *lead
+	link *link
+	gen  int // counts links, so that the last words of an old one are known
+
+	busy       bool // a step waits for the disk; what comes meanwhile waits too
+	mail       []func(*role)
+	sealedEnd  record.Position
+	sealWait   func() // called when the disk has flushed
+	writing    bool
+	retryAt    time.Duration
+	unfitUntil time.Duration
+	timer      int
+	turning    bool
+}
+
+func newRole(p *process) *role {
+	n := p.n
+	r := &role{p: p, elector: election.New(election.Config{ElectionTimeout: electionTimeout})}
+	r.self = election.Self{Node: n.id, Incarnation: n.disk.incarnation, ClusterID: n.disk.cluster, Replicas: n.replicas, Sealed: n.disk.sealed}
+	r.refresh()
+	return r
+}
+
+// resume is what a restarted leader must not do.
+func (r *role) resume() {
+	r.refresh()
+	if r.p.n.s.cfg.Plant == PlantResume {
+		r.self.SealedHere = r.self.Sealed
+		r.sealedEnd = r.p.n.disk.end()
+	}
+}
+
+// post runs f in the role loop.
+func (r *role) post(f func(*role)) {
+	if r.busy || r.turning {
+		r.mail = append(r.mail, f)
+		return
+	}
+	f(r)
+	r.turn()
+}
+
+func (r *role) see(v election.View) {
+	r.view = v
+	if r.lead != nil {
+		r.lead.admit(v.Cluster.Members)
+	}
+}
+
+// turn decides and acts until there is nothing more to do.
+func (r *role) turn() {
+	s := r.p.n.s
+	r.turning = true
+	for range 100 {
+		if r.p.dead || r.p.paused || s.violation != "" {
+			r.turning = false
+			return
+		}
+		for len(r.mail) > 0 && !r.busy {
+			f := r.mail[0]
+			r.mail = r.mail[1:]
+			f(r)
+		}
+		if r.busy {
+			r.turning = false
+			return
+		}
+		if r.self.Unfit != "" && s.now > r.unfitUntil {
+			r.self.Unfit = ""
+		}
+		d := r.elector.Decide(s.clock(), r.view, r.self)
+		if d.Kind != r.last.Kind || d.Reason != r.last.Reason || d.Suspect != r.last.Suspect {
+			s.tracef("%s: %s epoch %d suspect %d: %s", r.p.n.id, d.Kind, max(d.Epoch, d.Cluster.Epoch), d.Suspect, d.Reason)
+		}
+		r.last = d
+		r.publish()
+		if !r.do(d.Step) && len(r.mail) == 0 {
+			r.turning = false
+			r.sleep(d.Wake)
+			return
+		}
+	}
+	r.turning = false
+	s.violate("%s: the role loop does not settle: %s, %s", r.p.n.id, r.last.Kind, r.last.Reason)
+}
+
+// sleep looks again after a while.
+func (r *role) sleep(wake time.Duration) {
+	r.timer++
+	timer := r.timer
+	if wake <= 0 {
+		wake = time.Second
+	}
+	r.p.after(wake+time.Millisecond, func() {
+		if r.timer == timer && !r.busy {
+			r.turn()
+		}
+	})
+}
+
+func (r *role) publish() {
+	n := r.p.n
+	m := election.Member{Node: n.id, Incarnation: r.self.Incarnation, LastEpoch: r.self.LastEpoch, Position: -1,
+		Sealed: r.self.Sealed, Suspect: r.last.Suspect, Weight: n.weight}
+	if r.self.SealedHere != 0 {
+		m.Position = int64(r.sealedEnd)
+	}
+	if r.lead != nil {
+		m.Address = n.id
+	}
+	if n.s.cfg.Plant == PlantNoEpoch {
+		m.LastEpoch = 1
+	}
+	r.want = m
+	r.p.zk.keep()
+}
+
+// do carries out one step. It says whether the next decision may differ.
+func (r *role) do(s election.Step) bool {
+	switch s.Kind {
+	case election.Seal:
+		return r.seal(s.Epoch)
+	case election.Promote:
+		return r.promote(s.Epoch)
+	case election.Follow:
+		return r.follow(s)
+	case election.Unfollow:
+		r.unfollow()
+		return true
+	case election.StepDown:
+		r.stepDown(s.Reason)
+		return true
+	case election.Refuse:
+		changed := r.lead != nil || r.link != nil
+		r.stepDown(s.Reason)
+		r.unfollow()
+		return changed
+	case election.Form, election.Register, election.StartElection, election.Elect:
+		r.write(s)
+	}
+	return false
+}
+
+// seal promises on disk, ends every role, flushes, and remembers the end.
+func (r *role) seal(e record.Epoch) bool {
+	p, d := r.p, r.p.n.disk
+	r.busy = true
+	p.seal(e, func(ok bool) {
+		if !ok {
+			p.fails(fmt.Sprintf("promise epoch %d below %d", e, d.sealed))
+			return
+		}
+		// Stopping takes a moment in which links and leader go on.
+		p.after(p.n.s.upTo(2*time.Millisecond), func() { r.sealed(e) })
+	})
+	return true
+}
+
+func (r *role) sealed(e record.Epoch) {
+	p, d := r.p, r.p.n.disk
+	r.stepDown(fmt.Sprintf("epoch %d is being prepared", e))
+	if p.n.s.cfg.Plant != PlantNoRefusal {
+		r.unfollow()
+	}
+	end := d.end()
+	p.n.flush()
+	finish := func() bool {
+		if d.flushEnd() < end {
+			return false
+		}
+		r.sealWait = nil
+		r.self.Sealed, r.self.SealedHere, r.self.LinkDead, r.sealedEnd = e, e, 0, end
+		if p.n.s.cfg.Plant == PlantMemoryPosition {
+			r.sealedEnd = max(end, p.highest)
+		}
+		if r.self.Unfit != "" {
+			r.self.SealedHere = 0
+		}
+		r.refresh()
+		p.n.s.tracef("%s: sealed %d at (%d, %d)", p.n.id, e, r.self.LastEpoch, end)
+		r.busy = false
+		r.turn()
+		return true
+	}
+	if !finish() {
+		r.sealWait = func() { finish() }
+	}
+}
+
+func (r *role) flushed() {
+	if f := r.sealWait; f != nil {
+		f()
+	}
+}
+
+func (r *role) refresh() {
+	r.self.LastEpoch = r.p.n.disk.epoch()
+	if m := r.p.history(); m != nil {
+		r.self.History = maps.Clone(m)
+	}
+}
+
+// write begins a write to the cluster node, one at a time.
+func (r *role) write(st election.Step) {
+	p := r.p
+	s := p.n.s
+	if r.writing || s.now < r.retryAt {
+		return
+	}
+	r.writing = true
+	w, version := st.Cluster, r.view.Version
+	if st.Kind == election.Form {
+		version = -1
+		if w.ID == "" {
+			s.ids++
+			w.ID = fmt.Sprintf("cluster-%d", s.ids)
+		}
+	}
+	p.zk.writeCluster(w, version, func(ok bool) {
+		r.post(func(r *role) {
+			r.writing = false
+			if !ok {
+				r.retryAt = s.now + retryWrite/10
+				return
+			}
+			s.tracef("%s: wrote %s epoch %d %s leader %q members %v, version %d", p.n.id, st.Kind, w.Epoch, w.Phase, w.Leader, w.Members, version+1)
+			r.view.Version, r.view.Exists, r.view.Cluster = version+1, true, w
+		})
+	})
+}
+
+// identify writes the cluster's id into META.
+func (r *role) identify() bool {
+	if r.self.ClusterID == "" {
+		r.self.ClusterID = r.view.Cluster.ID
+		r.p.n.disk.cluster = r.self.ClusterID
+	}
+	return true
+}
+
+func (r *role) follow(st election.Step) bool {
+	r.stepDown("another node leads")
+	r.unfollow()
+	r.identify()
+	r.self.Following, r.self.FollowingAt = st.Epoch, st.Address
+	r.self.LinkUp, r.self.LinkDead, r.self.SealedHere = false, 0, 0
+	r.gen++
+	r.link = newLink(r, st, r.gen)
+	return true
+}
+
+// unfollow closes the link. When it returns the link writes no more.
+func (r *role) unfollow() {
+	if r.link == nil {
+		return
+	}
+	r.link.stop()
+	r.link = nil
+	r.gen++
+	r.self.Following, r.self.FollowingAt, r.self.LinkUp = 0, "", false
+	r.self.Sealed = r.p.n.disk.sealed
+	r.refresh()
+}
+
+func (r *role) promote(e record.Epoch) bool {
+	r.unfollow()
+	r.identify()
+	voters := maps.Clone(r.view.Cluster.Members)
+	l, err := startLead(r.p, e, voters)
+	r.self.SealedHere = 0
+	if err != "" {
+		r.resign(err)
+		return true
+	}
+	r.lead, r.self.Leading, r.self.Voters = l, e, voters
+	r.refresh()
+	return true
+}
+
+func (r *role) resign(why string) {
+	r.p.n.s.tracef("%s: resigns: %s", r.p.n.id, why)
+	r.self.Unfit, r.unfitUntil = why, r.p.n.s.now+unfitFor
+	r.stepDown(why)
+}
+
+func (r *role) stepDown(why string) {
+	l := r.lead
+	if l == nil {
+		return
+	}
+	r.lead = nil
+	l.stop()
+	r.p.n.s.tracef("%s: no longer leads epoch %d: %s", r.p.n.id, l.epoch, why)
+	r.self.Leading, r.self.Voters = 0, nil
+	r.refresh()
+}
+
+// register makes a caught-up disk a voter: in ZooKeeper, in the leader's
+// count, in the log.
+func (r *role) register(node, incarnation string) {
+	c := r.view.Cluster
+	if c.Epoch != r.self.Leading || c.Phase != election.PhaseElected || c.Leader != r.self.Node {
+		return
+	}
+	l, s := r.lead, r.p.n.s
+	w := c
+	w.Members = maps.Clone(c.Members)
+	w.Members[node] = incarnation
+	r.p.zk.writeCluster(w, r.view.Version, func(ok bool) {
+		r.post(func(r *role) {
+			if r.lead != l || !ok {
+				return
+			}
+			s.tracef("%s: registered %s %s", r.p.n.id, node, incarnation)
+			r.self.Voters[node] = incarnation
+			l.setVoter(node, incarnation)
+			l.propose(maps.Clone(r.self.Voters), nil)
+		})
+	})
+}

@@ -1,0 +1,167 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"baton/repl/quorum"
+)
+
+// Sim is one run.
+type Sim struct {
+	cfg    Config
+	swarm  swarm
+	rng    *rand.Rand
+	now    time.Duration
+	queue  events
+	seq    uint64
+	events int
+
+	nodes  []*node
+	byID   map[string]*node
+	conns  []*conn
+	cuts   [][]time.Duration // from, to: when the way heals
+	zk     *zookeeper
+	check  *checker
+	strict bool
+	ids    uint64
+	faults int
+
+	forgot  time.Duration     // when ZooKeeper last lost something, 0 = never
+	counted map[string]string // newest incarnation of each node that was registered
+
+	quiet     bool // faults are over
+	violation string
+}
+
+// Run runs a cluster from a seed until a checker objects or the cluster is
+// whole again after its faults.
+func Run(cfg Config) Result {
+	s := &Sim{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x9e3779b97f4a7c15)), byID: map[string]*node{}, counted: map[string]string{}}
+	s.draw()
+	s.zk, s.check = newZooKeeper(s), newChecker(s)
+	s.build()
+	s.after(s.swarm.produce, s.produce)
+	s.after(s.around(s.swarm.every), s.strike)
+	s.run(s.cfg.Faulty)
+	stuck := s.settle()
+	return Result{Config: s.cfg, Violation: s.violation, At: s.now, Events: s.events, Epoch: s.check.epoch, Committed: len(s.check.log),
+		Acknowledged: s.check.acked, Elections: s.check.begun, FaultsApplied: s.faults, Stuck: stuck}
+}
+
+// draw fills in what the configuration leaves open.
+func (s *Sim) draw() {
+	pick := func(list ...int) int { return list[s.rng.IntN(len(list))] }
+	replicas, faulty := pick(1, 3, 3, 3, 3, 3, 3, 5, 5, 7), time.Duration(pick(8, 15, 15, 30))*time.Second
+	policy := quorum.Default
+	if s.chance(1, 6) {
+		policy = []quorum.Policy{quorum.QuorumMem, quorum.LocalDisk, quorum.RemoteMem, quorum.RemoteDisk,
+			quorum.LocalDisk | quorum.RemoteMem, quorum.QuorumMem | quorum.LocalDisk, quorum.LocalMem}[s.rng.IntN(7)]
+	}
+	if s.cfg.Replicas == 0 {
+		s.cfg.Replicas = replicas
+	}
+	if s.cfg.Faulty == 0 {
+		s.cfg.Faulty = faulty
+	}
+	if s.cfg.Policy == 0 {
+		s.cfg.Policy = policy
+	}
+	ms := time.Millisecond
+	w := swarm{
+		every: time.Duration(pick(200, 500, 1000, 2000)) * ms, delay: time.Duration(pick(1, 1, 5, 50)) * ms,
+		zkDelay: time.Duration(pick(2, 2, 20, 150)) * ms, flush: time.Duration(pick(1, 5, 50)) * ms,
+		produce: time.Duration(pick(30, 100, 300)) * ms, heldTight: time.Duration(pick(300, 1000, 3000)) * ms,
+		weights: s.chance(1, 4),
+	}
+	for _, f := range []*bool{&w.kill, &w.power, &w.pause, &w.wipe, &w.cut, &w.oneway, &w.breakLinks, &w.zkCut, &w.zkDown, &w.zkWipe,
+		&w.zkRollback, &w.expire, &w.duplicate, &w.slowDisk, &w.unfit, &w.transfer, &w.stranger, &w.staleReads} {
+		*f = s.chance(2, 5)
+	}
+	w.stranger = w.stranger && !w.zkWipe // nobody could tell it from a member
+	w.zkRollback = w.zkRollback && s.chance(1, 2)
+	if !s.cfg.Policy.Fenced() {
+		w.wipe = w.wipe && s.chance(1, 2)
+	} else if s.cfg.Policy&quorum.QuorumDisk == 0 {
+		w.power, w.wipe = false, false // memory of a quorum survives processes only
+	}
+	s.strict = s.cfg.Policy.Fenced()
+	s.swarm = w
+	s.tracef("seed %d: %d replicas, %s, faults for %s: %+v", s.cfg.Seed, s.cfg.Replicas, s.cfg.Policy, s.cfg.Faulty, w)
+}
+
+// build makes the machines and starts them, not all at the same moment.
+func (s *Sim) build() {
+	count := s.cfg.Replicas
+	if s.swarm.stranger {
+		count++
+	}
+	s.cuts = make([][]time.Duration, count)
+	for i := range s.cuts {
+		s.cuts[i] = make([]time.Duration, count)
+		n := &node{s: s, i: i, id: fmt.Sprintf("n%d", i+1), replicas: s.cfg.Replicas, stranger: i >= s.cfg.Replicas}
+		if s.swarm.weights {
+			n.weight = s.rng.IntN(3)
+		}
+		s.nodes, s.byID[n.id] = append(s.nodes, n), n
+		n.newDisk()
+		if !n.stranger {
+			s.after(s.around(100*time.Millisecond), n.start)
+		}
+	}
+}
+
+// produce proposes to every node that serves clients, a zombie included.
+func (s *Sim) produce() {
+	for _, n := range s.nodes {
+		if p := n.proc; p != nil && !p.paused && p.role.lead != nil && p.role.lead.serving {
+			p.role.lead.propose(nil, func(ok bool) {
+				if ok {
+					s.check.acked++
+				}
+			})
+		}
+	}
+	s.after(s.around(s.swarm.produce), s.produce)
+}
+
+// settle ends all faults and waits for a whole cluster. It returns why none
+// can be demanded, "" if it came about.
+func (s *Sim) settle() string {
+	if s.violation != "" {
+		return ""
+	}
+	s.tracef("faults are over")
+	s.quiet = true
+	s.calm()
+	began, acked := s.now, 0
+	for s.violation == "" {
+		s.run(s.now + 100*time.Millisecond)
+		missing := s.healthy()
+		if missing != "" {
+			acked = 0
+		} else if acked == 0 {
+			acked = s.check.acked + 1
+		}
+		if acked > 0 && s.check.acked > acked {
+			return "" // and producers hear of success again
+		}
+		if s.now-began > liveBound {
+			if why := s.doomed(); why != "" {
+				return why
+			}
+			if missing == "" {
+				missing = "producers hear nothing"
+			}
+			s.violate("not whole %s after the last fault: %s", liveBound, missing)
+		}
+	}
+	return ""
+}
+
+func (s *Sim) tracef(format string, args ...any) {
+	if s.cfg.Trace != nil {
+		s.cfg.Trace(fmt.Sprintf("%10.3fms  ", float64(s.now)/1e6) + fmt.Sprintf(format, args...))
+	}
+}
