@@ -1,0 +1,80 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"baton/store/index"
+	"baton/store/record"
+)
+
+// fakeMachine applies up to the end of its log at once.
+type fakeMachine struct {
+	mu           sync.Mutex
+	end, applied record.Position
+	err          error
+}
+
+func (m *fakeMachine) Apply(to record.Position, _ index.Sink) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.applied = max(m.applied, min(to, m.end))
+	return m.err
+}
+
+func (m *fakeMachine) Applied() (record.Position, uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.applied, 0
+}
+
+func (m *fakeMachine) Truncate(to record.Position) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end, m.applied = min(m.end, to), min(m.applied, to)
+	return nil
+}
+
+func (m *fakeMachine) grow(to record.Position) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end = to
+}
+
+func TestApplier(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	m := &fakeMachine{end: 100}
+	a := newApplier(m)
+	ended := make(chan error, 1)
+	go func() { ended <- a.runApply(ctx) }()
+
+	a.commit(40)
+	require.NoError(t, a.wait(ctx, 40))
+	a.commit(30)
+	require.EqualValues(t, 40, a.position(), "what is committed stays so")
+
+	a.commit(150) // known before the records are there
+	require.NoError(t, a.wait(ctx, 100))
+	short, stop := context.WithCancel(ctx)
+	stop()
+	require.ErrorIs(t, a.wait(short, 150), context.Canceled)
+	m.grow(200)
+	a.kick()
+	require.NoError(t, a.wait(ctx, 150))
+
+	require.NoError(t, a.truncate(120))
+	require.EqualValues(t, 120, a.position(), "what is cut is not committed")
+
+	m.mu.Lock()
+	m.err = errors.New("disk gone")
+	m.mu.Unlock()
+	a.commit(180)
+	require.ErrorContains(t, <-ended, "disk gone")
+	require.ErrorContains(t, a.wait(ctx, 180), "disk gone", "who waits is told")
+}
