@@ -217,7 +217,7 @@ func (r *role) flushed() {
 func (r *role) refresh() {
 	r.self.LastEpoch = r.p.n.disk.epoch()
 	if m := r.p.history(); m != nil {
-		r.self.History = maps.Clone(m)
+		r.self.History = election.Configuration{Replicas: r.p.n.replicas, Members: maps.Clone(m)}
 	}
 }
 
