@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"baton/store/index"
@@ -37,6 +38,9 @@ var (
 	ErrForeign = errors.New("store: data directory belongs to another")
 	// ErrSealed means that a higher epoch was promised.
 	ErrSealed = errors.New("store: a higher epoch is sealed")
+	// ErrTrimmed means that records cannot be cut off, because segments were
+	// removed on the strength of them.
+	ErrTrimmed = errors.New("store: the start of the log stands on these records")
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("store: closed")
 )
@@ -104,7 +108,14 @@ type Store struct {
 		err error // META may be the old or the new one; nothing is written after it
 	}
 
-	applying sync.Mutex // held by Apply, Truncate and Close, which take turns
+	trimming sync.Mutex // held by Trim; comes before applying
+	applying sync.Mutex // held by Apply, Truncate, Trim and Close, which take turns
+
+	// Guarded by applying, or nobody else is there yet.
+	start index.Trim      // why the log begins where it does; zero if it is whole
+	kept  record.Position // the base that keepBase saw last
+
+	checkpoint atomic.Uint64 // newest durable base
 
 	mu struct {
 		sync.Mutex
@@ -144,7 +155,7 @@ func (s *Store) open() error {
 	if err := s.openMeta(); err != nil {
 		return err
 	}
-	if s.log, s.recovered.Log, err = wal.Open(s.cfg.wal()); err != nil {
+	if err := s.openLog(); err != nil {
 		return err
 	}
 	if !s.meta.HasLog {
@@ -188,7 +199,7 @@ func (s *Store) hasSegments() (bool, error) {
 		return false, err
 	}
 	for _, info := range infos {
-		if !vfs.IsTemp(info.Name) {
+		if wal.IsSegmentName(info.Name) {
 			return true, nil
 		}
 	}

@@ -8,7 +8,8 @@ import (
 	"baton/store/record"
 )
 
-const stateFormat = 1
+// stateFormat 2 has entries by position; an index without them is made anew.
+const stateFormat = 2
 
 var (
 	stateKey      = []byte("mstate")

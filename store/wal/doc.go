@@ -10,7 +10,8 @@
 // last are exactly as long as their content. The last one, the active segment,
 // is filled with zeros ahead of the append position, because overwriting is
 // cheaper to sync than growing; zeros after the last batch are its clean end.
-// *.tmp are files whose creation did not finish.
+// *.tmp are files whose creation did not finish. Beside the segments may be
+// side files, which are the business of package store: START and %016x.base.
 //
 // # Header block
 //

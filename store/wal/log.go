@@ -22,6 +22,11 @@ type Log struct {
 	wg      sync.WaitGroup
 	writer  sync.WaitGroup // the writer alone: it ends before the flusher
 
+	trim struct { // held by TrimTo, across its I/O; comes before mu
+		sync.Mutex
+		gone []*segment // taken out of the log, files not yet removed
+	}
+
 	mu struct {
 		sync.Mutex
 

@@ -38,8 +38,8 @@ type recovered struct {
 // recoverLog brings the files to a state that can be appended to, by these
 // rules and in this order:
 //
-//  1. *.tmp are removed. Any other name that is not a segment's is foreign:
-//     refuse.
+//  1. *.tmp are removed. Any other name that is not a segment's or a side
+//     file's is foreign: refuse.
 //  2. Each segment has a valid header block of a known version whose base is
 //     its name; else refuse. A header is synced before the segment gets its
 //     name, so no crash leaves a bad one.
@@ -128,6 +128,7 @@ func listSegments(cfg Config, dir string) (segments []*segment, sizes []int64, t
 		case ok && !info.Dir:
 			segments = append(segments, &segment{base: base, path: path})
 			sizes = append(sizes, info.Size)
+		case isSideFile(info.Name) && !info.Dir:
 		case vfs.IsTemp(info.Name) && !info.Dir:
 			temps = append(temps, path)
 		default:
