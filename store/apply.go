@@ -221,6 +221,7 @@ func (s *Store) Truncate(to record.Position) error {
 			return err
 		}
 	}
+	s.checkpoint.Store(0)
 	if err := s.dropBases(func(base record.Position) bool { return base > to }); err != nil {
 		return err
 	}
