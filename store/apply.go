@@ -37,7 +37,9 @@ func (s *Store) openIndex() error {
 	if why := s.recovered.IndexRebuilt; why != "" {
 		s.cfg.Logger.Warn("rebuilding the index from the log", "why", why, "position", s.recovered.Log.Commit)
 	}
-	return s.Apply(s.recovered.Log.Commit, nil)
+	// What the start of the log stands on was applied, so it is committed; up
+	// to there the index may still name messages from below the start.
+	return s.Apply(max(s.recovered.Log.Commit, s.start.Applied), nil)
 }
 
 // misfit says why an index is not one of this log, "" if it is: the byte
