@@ -82,6 +82,7 @@ func (r *role) promote(epoch record.Epoch) bool {
 	n.setLeadership(l)
 	l.wg.Go(l.runCommit)
 	l.wg.Go(l.runServe)
+	l.wg.Go(l.runCompact)
 	return true
 }
 

@@ -39,6 +39,8 @@ type Node struct {
 
 	adminAddr, replAddr string
 
+	trimNow chan struct{} // capacity 1: wakes runTrim
+
 	wg     sync.WaitGroup // writes to ZooKeeper under way
 	failed chan error     // capacity 1: the first error that ends the node
 	stop   chan struct{}  // closed by Shutdown
@@ -71,7 +73,7 @@ func Start(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, policy: policy, started: time.Now(), mail: newMailbox(),
+	n := &Node{cfg: cfg, policy: policy, started: time.Now(), mail: newMailbox(), trimNow: make(chan struct{}, 1),
 		events: events.New(cfg.ID, eventsKept, cfg.Logger), failed: make(chan error, 1), stop: make(chan struct{})}
 	n.mu.role = roleStatus{role: adminapi.RoleStarting}
 	if err := n.open(); err != nil {
@@ -137,6 +139,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	})
 	loops.Go(n.kickOnWrites(ctx))
+	loops.Go(func() { n.runTrim(ctx) })
 	loops.Go(func() { n.runRole(ctx) })
 	var err error
 	select {

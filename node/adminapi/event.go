@@ -18,6 +18,7 @@ type Event struct {
 const (
 	KindStarted      = "node.started"
 	KindRecovered    = "store.recovered" // fields: append, truncated
+	KindTrimmed      = "store.trimmed"   // segments were freed; fields: from, to
 	KindStopping     = "node.stopping"
 	KindFailed       = "node.failed"  // the store failed for good
 	KindRefused      = "node.refused" // may not join the cluster
