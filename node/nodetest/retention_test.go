@@ -27,8 +27,24 @@ func small(cfg *node.Config) {
 // logBytes is how much log a node has.
 func logBytes(s adminapi.Status) int64 { return int64(s.Positions.Append - s.Positions.Start) }
 
-// pass sends messages through a queue and acknowledges them, until so many
-// bytes were written to the log.
+// fill sends messages of 2,000 bytes until so many bytes were written to the
+// log.
+func fill(t *testing.T, c *nodetest.Cluster, queue string, bytes int64) {
+	t.Helper()
+	cl := c.Client(nil)
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), nodetest.Patience)
+	defer cancel()
+	leader := c.Leader()
+	until := int64(c.Status(leader).Positions.Append) + bytes
+	body := []byte(strings.Repeat("x", 2000))
+	for int64(c.Status(leader).Positions.Append) < until {
+		_, err := cl.Send(ctx, "/queue/"+queue, "text/plain", body, nil)
+		require.NoError(t, err)
+	}
+}
+
+// pass does the same while all of it is acknowledged.
 func pass(t *testing.T, c *nodetest.Cluster, queue string, bytes int64) {
 	t.Helper()
 	cl := c.Client(nil)
@@ -37,13 +53,8 @@ func pass(t *testing.T, c *nodetest.Cluster, queue string, bytes int64) {
 	defer cancel()
 	_, err := cl.Subscribe(ctx, "/queue/"+queue, client.AckIndividual, 0, func(m *client.Message) { _ = m.AckStart(func(error) {}) })
 	require.NoError(t, err)
+	fill(t, c, queue, bytes)
 	leader := c.Leader()
-	until := int64(c.Status(leader).Positions.Append) + bytes
-	body := []byte(strings.Repeat("x", 2000))
-	for int64(c.Status(leader).Positions.Append) < until {
-		_, err := cl.Send(ctx, "/queue/"+queue, "text/plain", body, nil)
-		require.NoError(t, err)
-	}
 	c.Until("all is acknowledged", func() string {
 		if d := c.Queue(leader, queue).Depth; d > 0 {
 			return fmt.Sprintf("%d messages are left", d)
@@ -65,15 +76,29 @@ func bounded(c *nodetest.Cluster, max int64) {
 }
 
 func TestLogIsShortened(t *testing.T) {
+	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Edit: small})
-	orders := c.Traffic("orders")
-	orders.Send(400) // some 100 bytes each
-	deep := c.Status(c.Leader()).Positions.Append
-	require.Greater(t, deep, uint64(3*segment))
-	orders.ExactlyOnce()
-	pass(t, c, "more", 3*segment)
-	// A follower keeps two more.
-	bounded(c, 4*segment)
+	const deep = 40 * segment
+	fill(t, c, "orders", deep)
+	before := map[string]uint64{}
+	c.Until("the data directories are as large as what is in them", func() string {
+		for _, id := range c.IDs() {
+			if before[id] = c.Status(id).Process.StoreBytes; before[id] < deep {
+				return fmt.Sprintf("%s says %d bytes", id, before[id])
+			}
+		}
+		return ""
+	})
+	pass(t, c, "orders", 2*segment)
+	bounded(c, 4*segment) // a follower keeps two
+	c.Until("the data directories are small again", func() string {
+		for _, id := range c.IDs() {
+			if n := c.Status(id).Process.StoreBytes; n > before[id]/3 {
+				return fmt.Sprintf("%s says %d bytes, it was %d", id, n, before[id])
+			}
+		}
+		return ""
+	})
 	for _, id := range c.IDs() {
 		p := c.Status(id).Positions
 		require.LessOrEqual(t, p.Start, p.Checkpoint, id)
@@ -83,9 +108,28 @@ func TestLogIsShortened(t *testing.T) {
 	c.Settled()
 }
 
+// A queue that fills whole segments, and that nobody reads, is moved along as
+// a few messages are, when it keeps more than a multiple of itself.
+func TestDeepStuckQueueDoesNotPinTheLog(t *testing.T) {
+	t.Parallel()
+	c := nodetest.Start(t, nodetest.Config{Edit: small})
+	const stuck = 4 * segment
+	fill(t, c, "stuck", stuck)
+	n := c.Queue(c.Leader(), "stuck").Depth
+	pass(t, c, "busy", 80*segment)
+	bounded(c, 4*segment+5*stuck+3*segment)
+	c.Settled()
+	for _, id := range c.IDs() {
+		require.Equal(t, n, c.Queue(id, "stuck").Depth, id)
+	}
+	pass(t, c, "stuck", segment)
+	bounded(c, 6*segment)
+}
+
 // One message that nobody takes stays, and the log stays short, while much
 // passes by it; and it is still there after failovers and rebuilt indexes.
 func TestStuckMessageDoesNotPinTheLog(t *testing.T) {
+	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Edit: small})
 	stuck := c.Traffic("stuck")
 	stuck.Send(1)
@@ -134,6 +178,7 @@ func withoutConsumers(follower, leader adminapi.Queue) adminapi.Queue {
 // A member that is away finds what it lacks, within the bound; beyond it the
 // log goes on being shortened and the member is told what to do.
 func TestLeaderKeepsWhatAMemberLacks(t *testing.T) {
+	t.Parallel()
 	const retain = 20 * segment
 	c := nodetest.Start(t, nodetest.Config{Edit: func(cfg *node.Config) {
 		small(cfg)
