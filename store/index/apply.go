@@ -68,6 +68,8 @@ type change struct {
 	queues map[string]*QueueInfo // those that change
 	places map[message]place     // entries put, and with size 0 those deleted
 	kv     leveldb.Batch
+	key    [17]byte // scratch
+	value  [64]byte // scratch
 	points []Point
 	sink   Sink
 	events []func(Sink)
@@ -159,8 +161,8 @@ func (c *change) ack(r record.Record) error {
 			c.ignored++
 			continue
 		}
-		c.kv.Delete(entryKey(q.ID, seq))
-		c.kv.Delete(positionKey(was.at))
+		c.kv.Delete(appendEntryKey(c.key[:0], q.ID, seq))
+		c.kv.Delete(appendPositionKey(c.key[:0], was.at))
 		c.places[message{q.ID, seq}] = place{}
 		q.Depth--
 		q.Acked++
@@ -180,8 +182,9 @@ func (c *change) ack(r record.Record) error {
 
 // put writes an entry under both of its keys.
 func (c *change) put(queue uint64, e Entry) {
-	c.kv.Put(entryKey(queue, e.Seq), e.encode())
-	c.kv.Put(positionKey(e.Position), Live{Queue: queue, Seq: e.Seq, Size: e.Size}.encode())
+	key, value := c.key[:0], c.value[:0] // copied by kv
+	c.kv.Put(appendEntryKey(key, queue, e.Seq), e.appendTo(value))
+	c.kv.Put(appendPositionKey(key, e.Position), Live{Queue: queue, Seq: e.Seq, Size: e.Size}.appendTo(value))
 	c.places[message{queue, e.Seq}] = place{e.Position, e.Size}
 }
 

@@ -21,15 +21,17 @@ type Live struct {
 }
 
 func positionKey(at record.Position) []byte {
-	return binary.BigEndian.AppendUint64([]byte{'p'}, uint64(at))
+	return appendPositionKey(make([]byte, 0, 9), at)
 }
 
-func (l Live) encode() []byte {
-	b := make([]byte, 0, 16)
-	for _, v := range []uint64{l.Queue, uint64(l.Seq), uint64(l.Size)} {
-		b = binary.AppendUvarint(b, v)
-	}
-	return b
+func appendPositionKey(b []byte, at record.Position) []byte {
+	return binary.BigEndian.AppendUint64(append(b, 'p'), uint64(at))
+}
+
+func (l Live) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, l.Queue)
+	b = binary.AppendUvarint(b, uint64(l.Seq))
+	return binary.AppendUvarint(b, uint64(l.Size))
 }
 
 func decodeLive(key, value []byte) (Live, error) {
