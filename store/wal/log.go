@@ -15,8 +15,9 @@ import (
 // Log is an open log. All methods may be called from several goroutines,
 // except that reads below a TruncateTo in progress may find nothing.
 type Log struct {
-	cfg   Config
-	files *fileCache
+	cfg     Config
+	files   *fileCache
+	reserve int64 // bytes, of Config.ReserveBytes
 
 	closing chan struct{} // closed by Close
 	wg      sync.WaitGroup
@@ -35,11 +36,12 @@ type Log struct {
 
 		// Who is at the active file. exclusive keeps flusher and filler away
 		// while the writer changes segments or TruncateTo cuts.
-		busyWrite, busyFlush, busyFill bool
-		exclusive                      bool
-		truncating                     bool // appends wait
-		generation                     uint64
+		busyWrite, busyFlush bool
+		exclusive            bool
+		truncating           bool // appends wait
+		generation           uint64
 
+		space      space
 		pace       pace
 		writerDone bool
 		closed     bool
@@ -64,7 +66,10 @@ func Open(cfg Config) (*Log, Recovery, error) {
 		return nil, Recovery{}, err
 	}
 	cfg = cfg.withDefaults()
-	l := &Log{cfg: cfg, files: newFileCache(cfg.FS), closing: make(chan struct{})}
+	l := &Log{
+		cfg: cfg, files: newFileCache(cfg.FS), closing: make(chan struct{}),
+		reserve: min(cfg.ReserveBytes, cfg.SegmentSize/4),
+	}
 	l.work, l.flush = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
 	l.fill, l.idle = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
 	l.mu.subs = map[chan struct{}]struct{}{}
@@ -82,6 +87,7 @@ func Open(cfg Config) (*Log, Recovery, error) {
 	if r := found.report; r.TornBytes > 0 {
 		cfg.Logger.Warn("cut the torn tail of the log", "file", r.TornFile, "position", r.Append, "bytes", r.TornBytes)
 	}
+	l.mu.space.tail = layout{0, l.mu.segments[len(l.mu.segments)-1].offset(end)}
 	l.wg.Add(2)
 	l.writer.Add(1)
 	go l.runWriter()
@@ -130,8 +136,8 @@ func (l *Log) usable() error {
 	return nil
 }
 
-// Subscribe returns a channel that gets a value when Written, Flush or the
-// error state has moved since the last value was taken, and a function that
+// Subscribe returns a channel that gets a value when Written, Flush, Full
+// or the error state has moved since the last value was taken, and a function that
 // ends the subscription. The channel is never closed.
 func (l *Log) Subscribe() (<-chan struct{}, func()) {
 	c := make(chan struct{}, 1)
@@ -200,6 +206,11 @@ func (l *Log) Close() error {
 	if err == nil && flushed > active.base {
 		// Nothing is in flight now: the mark can tell the exact end.
 		err = errors.Join(active.writeMark(mark{Position: flushed}), active.file.Sync())
+	}
+	for _, s := range l.mu.space.spares { // nobody else is left
+		if derr := l.discardSpare(s); err == nil {
+			err = derr
+		}
 	}
 	if cerr := l.files.close(); err == nil {
 		err = cerr

@@ -81,8 +81,11 @@ func (l *Log) writeGroup(group []queued, at record.Position, buf []byte) ([]byte
 			data = buf
 		}
 		off := s.offset(at)
-		l.reserve(s, off+n)
-		if _, err := s.file.WriteAt(data[:n], off); err != nil {
+		err := l.patiently(func() error {
+			_, err := s.file.WriteAt(data[:n], off)
+			return err
+		})
+		if err != nil {
 			return buf, fmt.Errorf("write %s at offset %d: %w", s.path, off, err)
 		}
 		at += record.Position(n)
@@ -135,16 +138,6 @@ func gather(buf []byte, run []queued, n int64) []byte {
 	return buf
 }
 
-// reserve makes sure that the filler will never write zeros below end again.
-func (l *Log) reserve(s *segment, end int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for end > s.filled && l.mu.busyFill {
-		l.idle.Wait()
-	}
-	s.filled = max(s.filled, end)
-}
-
 func (l *Log) written(at record.Position, n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -154,68 +147,4 @@ func (l *Log) written(at record.Position, n int64) {
 	l.notify()
 	l.flush.Signal()
 	l.fill.Signal()
-}
-
-// beginExclusive keeps flusher and filler off the active segment. l.mu is held.
-func (l *Log) beginExclusive() {
-	l.mu.exclusive = true
-	for l.mu.busyFlush || l.mu.busyFill {
-		l.idle.Wait()
-	}
-}
-
-func (l *Log) endExclusive() {
-	l.mu.exclusive = false
-	l.wakeAll()
-}
-
-// roll seals the active segment, which ends at base, and makes the next one.
-// The order matters for recovery: the old segment has its exact size durably
-// before the next exists, and says that the next exists only when it does.
-func (l *Log) roll(old *segment, base record.Position) error {
-	l.mu.Lock()
-	l.beginExclusive()
-	h := segmentHeader{Base: base, Commit: min(l.mu.commit, base)}
-	for _, b := range l.mu.boundaries {
-		if b.Start < base {
-			h.Boundaries = append(h.Boundaries, b)
-		}
-	}
-	l.mu.Unlock()
-
-	next, err := l.replaceActive(old, h)
-
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err == nil {
-		old.file = nil
-		l.mu.segments = append(l.mu.segments, next)
-		l.advanceFlush(base)
-		l.mu.metrics.Flushes++
-	}
-	l.endExclusive()
-	if err != nil {
-		return fmt.Errorf("begin segment at position %d: %w", base, err)
-	}
-	return nil
-}
-
-func (l *Log) replaceActive(old *segment, h segmentHeader) (*segment, error) {
-	if err := old.file.Truncate(old.offset(h.Base)); err != nil {
-		return nil, err
-	}
-	if err := old.file.Sync(); err != nil {
-		return nil, err
-	}
-	next, err := createSegment(l.cfg, l.files, h)
-	if err != nil {
-		return nil, err
-	}
-	if err := old.writeMark(mark{Position: h.Base, Sealed: true}); err != nil {
-		return nil, err
-	}
-	if err := old.file.Sync(); err != nil {
-		return nil, err
-	}
-	return next, l.files.release(old.file)
 }
