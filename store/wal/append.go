@@ -136,5 +136,10 @@ func (l *Log) accept(epoch record.Epoch, at, commit record.Position, size int64)
 func (l *Log) enqueue(b []byte) {
 	l.mu.queue = append(l.mu.queue, queued{b})
 	l.mu.queueBytes += int64(len(b))
-	l.work.Signal()
+	switch {
+	case l.mu.flusherWaits:
+		l.flush.Signal()
+	case l.mu.busyFlush || l.mu.resting:
+		l.work.Signal()
+	}
 }

@@ -18,7 +18,9 @@ const (
 	readChunk      = 1 << 20
 	markFraction   = 256 // a flush mark is written every 1/256 of a segment
 	maxOpenFiles   = 64  // sealed segments kept open for readers
-	gatherMax      = 250 * time.Microsecond
+	gatherMax      = 500 * time.Microsecond
+	bufferMax      = 4 << 20 // bytes of a write buffer that is kept
+	queueMax       = 8 << 10 // appends of a queue that is kept
 	// How long a full disk is left alone before it is asked again.
 	fullPauseMin = 50 * time.Millisecond
 	fullPauseMax = time.Second

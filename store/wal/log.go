@@ -21,7 +21,7 @@ type Log struct {
 
 	closing chan struct{} // closed by Close
 	wg      sync.WaitGroup
-	writer  sync.WaitGroup // the writer alone: it ends before the flusher
+	unused  sync.Pool // of *waiter
 
 	mu struct {
 		sync.Mutex
@@ -31,23 +31,27 @@ type Log struct {
 		boundaries []record.EpochBoundary
 		commit     record.Position // highest seen in a batch header
 
-		queue      []queued // appended, not yet taken by the writer
+		queue      []queued // appended, not yet taken to be written
+		spareQueue []queued // its memory for the next time
 		queueBytes int64    // of those and of the ones being written
 
 		// Who is at the active file. exclusive keeps flusher and filler away
 		// while the writer changes segments or TruncateTo cuts.
 		busyWrite, busyFlush bool
+		flusherWaits         bool // for work
+		resting              bool // the flusher, between two syncs
+		yielded              bool // the writer, to those who append
 		exclusive            bool
 		truncating           bool // appends wait
 		generation           uint64
 
-		space      space
-		pace       pace
-		writerDone bool
-		closed     bool
-		err        error // wraps ErrFailed
+		space  space
+		pace   pace
+		closed bool
+		err    error // wraps ErrFailed
 
 		waiters waiters
+		freed   []*waiter // by a flush, to be woken without the lock
 		subs    map[chan struct{}]struct{}
 		metrics Metrics
 	}
@@ -88,8 +92,7 @@ func Open(cfg Config) (*Log, Recovery, error) {
 		cfg.Logger.Warn("cut the torn tail of the log", "file", r.TornFile, "position", r.Append, "bytes", r.TornBytes)
 	}
 	l.mu.space.tail = layout{0, l.mu.segments[len(l.mu.segments)-1].offset(end)}
-	l.wg.Add(2)
-	l.writer.Add(1)
+	l.wg.Add(3)
 	go l.runWriter()
 	go l.runFlusher()
 	go l.runFiller()
@@ -195,7 +198,6 @@ func (l *Log) Close() error {
 	close(l.closing)
 	l.wakeAll()
 	l.mu.Unlock()
-	l.writer.Wait()
 	l.wg.Wait()
 
 	l.mu.Lock()
@@ -230,11 +232,12 @@ func (l *Log) WaitFlushed(ctx context.Context, pos record.Position) error {
 		l.mu.Unlock()
 		return err
 	}
-	w := &waiter{pos: pos, done: make(chan error, 1)}
+	w := l.newWaiter(pos)
 	l.mu.waiters.add(w)
 	l.mu.Unlock()
 	select {
 	case err := <-w.done:
+		l.unused.Put(w)
 		return err
 	case <-ctx.Done():
 		l.mu.Lock()

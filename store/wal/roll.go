@@ -48,6 +48,7 @@ func (l *Log) roll(old *segment, base record.Position) error {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer l.wakeFreed()
 	if err == nil {
 		old.file = nil
 		next.base, next.path, next.header, next.slot = base, path, h, markA

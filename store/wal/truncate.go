@@ -231,6 +231,7 @@ func (l *Log) cutFiles(segments []*segment, keep int, to record.Position) error 
 	s.slot, s.marked, s.filled = markA, 0, s.offset(to)
 	l.mu.space.tail = layout{0, s.filled}
 	l.advanceFlush(to)
+	l.wakeFreed()
 	return nil
 }
 

@@ -3,54 +3,78 @@ package wal
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"baton/store/record"
 )
 
-// runWriter takes all that is queued and makes one write of it, again and
-// again: what arrives during a write becomes the next group.
+// runWriter writes what is queued while the flusher syncs, so that readers can
+// ship it at once. What arrives during a write becomes the next group.
 func (l *Log) runWriter() {
-	defer l.writer.Done()
+	defer l.wg.Done()
 	var buf []byte
 	for {
-		group, at := l.nextGroup()
+		group, at := l.nextEarly()
 		if group == nil {
 			return
 		}
 		var err error
 		buf, err = l.writeGroup(group, at, buf)
 		l.endGroup(group, err)
-		if cap(buf) > 4<<20 {
+		if cap(buf) > bufferMax {
 			buf = nil // a burst must not hold its memory for ever
 		}
 	}
 }
 
-// nextGroup waits for work; nil means the end.
-func (l *Log) nextGroup() ([]queued, record.Position) {
+// nextEarly waits for work while the flusher is at something else; nil means
+// the end, and what is left is the flusher's.
+func (l *Log) nextEarly() ([]queued, record.Position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.mu.queue) == 0 || l.mu.err != nil {
+	for {
 		if l.mu.closed || l.mu.err != nil {
-			l.mu.writerDone = true
-			l.wakeAll()
 			return nil, 0
 		}
+		if len(l.mu.queue) > 0 && !l.mu.busyWrite && (l.mu.busyFlush || l.mu.resting) {
+			if l.mu.yielded {
+				l.mu.yielded = false
+				return l.take(), l.mu.pos.Written
+			}
+			// Others that are about to append come first.
+			l.mu.yielded = true
+			l.mu.Unlock()
+			runtime.Gosched()
+			l.mu.Lock()
+			continue
+		}
+		l.mu.yielded = false
 		l.work.Wait()
 	}
+}
+
+// take takes all that is queued, nil if there is nothing. l.mu is held.
+func (l *Log) take() []queued {
+	if len(l.mu.queue) == 0 {
+		return nil
+	}
 	group := l.mu.queue
-	l.mu.queue = nil
+	l.mu.queue, l.mu.spareQueue = l.mu.spareQueue[:0], nil
 	l.mu.busyWrite = true
 	l.mu.pace.taken = l.mu.metrics.Batches
-	return group, l.mu.pos.Written
+	return group
 }
 
 func (l *Log) endGroup(group []queued, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, q := range group {
+	for i, q := range group {
 		l.mu.queueBytes -= int64(len(q.b))
+		group[i].b = nil
+	}
+	if cap(group) <= queueMax {
+		l.mu.spareQueue = group[:0]
 	}
 	l.mu.busyWrite = false
 	l.mu.pace.written = l.mu.pace.taken
@@ -58,6 +82,7 @@ func (l *Log) endGroup(group []queued, err error) {
 		l.fail(err)
 	}
 	l.idle.Broadcast()
+	l.flush.Signal()
 }
 
 // writeGroup writes a group at position at, with one write for each segment
@@ -68,7 +93,7 @@ func (l *Log) writeGroup(group []queued, at record.Position, buf []byte) ([]byte
 		room := l.cfg.SegmentSize - int64(at-s.base)
 		var n int64
 		run := group
-		n, group = take(group, room, at == s.base)
+		n, group = fitting(group, room, at == s.base)
 		if n == 0 {
 			if err := l.roll(s, at); err != nil {
 				return buf, err
@@ -100,10 +125,10 @@ func (l *Log) active() *segment {
 	return l.mu.segments[len(l.mu.segments)-1]
 }
 
-// take returns how many bytes from the front of group fit into room, in whole
+// fitting returns how many bytes from the front of group fit into room, in whole
 // batches, and what is left of the group. alone takes the first batch whatever
 // its size: it gets a segment of its own.
-func take(group []queued, room int64, alone bool) (int64, []queued) {
+func fitting(group []queued, room int64, alone bool) (int64, []queued) {
 	var n int64
 	for i, q := range group {
 		if n+int64(len(q.b)) <= room {
@@ -145,6 +170,5 @@ func (l *Log) written(at record.Position, n int64) {
 	l.mu.metrics.Groups++
 	l.mu.metrics.Bytes += uint64(n)
 	l.notify()
-	l.flush.Signal()
 	l.fill.Signal()
 }
