@@ -262,7 +262,32 @@ type truncatingLog struct {
 	applier *applier
 }
 
-func (l truncatingLog) TruncateTo(to record.Position) error { return l.applier.truncate(to) }
+func (l truncatingLog) TruncateTo(to record.Position) error {
+	return fullError(l.applier.truncate(to))
+}
+
+func (l truncatingLog) Append(epoch record.Epoch, commit record.Position, b *record.Batch) (record.Position, error) {
+	end, err := l.Log.Append(epoch, commit, b)
+	return end, fullError(err)
+}
+
+func (l truncatingLog) AppendUrgent(epoch record.Epoch, commit record.Position, b *record.Batch) (record.Position, error) {
+	end, err := l.Log.AppendUrgent(epoch, commit, b)
+	return end, fullError(err)
+}
+
+func (l truncatingLog) AppendRaw(b []byte) (record.Position, error) {
+	end, err := l.Log.AppendRaw(b)
+	return end, fullError(err)
+}
+
+// fullError is the log's word for a full disk in that of replication.
+func fullError(err error) error {
+	if errors.Is(err, wal.ErrFull) {
+		return fmt.Errorf("%w: %w", repl.ErrFull, err)
+	}
+	return err
+}
 
 func (n *Node) setLeadership(l *leadership) {
 	n.mu.Lock()

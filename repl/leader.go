@@ -166,7 +166,7 @@ func StartLeader(cfg LeaderConfig) (*Leader, error) {
 	}
 	b := record.NewBatch(256)
 	b.Add(record.TypeEpochStart, cfg.EpochStart.AppendTo)
-	end, err := cfg.Log.Append(cfg.Epoch, cfg.Commit, b)
+	end, err := cfg.Log.AppendUrgent(cfg.Epoch, cfg.Commit, b)
 	if err != nil {
 		return nil, fmt.Errorf("append epoch-start record: %w: %w", ErrLog, err)
 	}

@@ -51,6 +51,7 @@ type Config struct {
 	FS            vfs.FS        // nil: the operating system's
 	SegmentSize   int64         // see wal.Config
 	FlushInterval time.Duration // see wal.Config
+	ReserveBytes  int64         // see wal.Config
 	Logger        *slog.Logger  // nil: silent
 	Now           func() time.Time
 }
@@ -75,7 +76,8 @@ func (c Config) Validate() error {
 
 func (c Config) wal() wal.Config {
 	return wal.Config{
-		Dir: c.Dir, FS: c.FS, SegmentSize: c.SegmentSize, FlushInterval: c.FlushInterval, Logger: c.Logger, Now: c.Now,
+		Dir: c.Dir, FS: c.FS, SegmentSize: c.SegmentSize, FlushInterval: c.FlushInterval,
+		ReserveBytes: c.ReserveBytes, Logger: c.Logger, Now: c.Now,
 	}
 }
 
