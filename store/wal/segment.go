@@ -15,6 +15,7 @@ const (
 	logDir      = "log"
 	divergedDir = "diverged"
 	segmentExt  = ".log"
+	baseExt     = ".base"
 )
 
 // segment is one file of the log. All fields but those of the active segment
@@ -53,8 +54,8 @@ func resetMarks(f vfs.File, m mark) error {
 	return f.Sync()
 }
 
-func segmentPath(dir string, base record.Position) string {
-	return filepath.Join(dir, logDir, fmt.Sprintf("%016x%s", uint64(base), segmentExt))
+func segmentPath(cfg Config, base record.Position) string {
+	return filepath.Join(cfg.Dir, cfg.Name, fmt.Sprintf("%016x%s", uint64(base), segmentExt))
 }
 
 func parseSegmentName(name string) (record.Position, bool) {
@@ -69,7 +70,7 @@ func parseSegmentName(name string) (record.Position, bool) {
 // createSegment makes an empty segment, durably: it is written aside, so that
 // a segment which exists has a whole header.
 func createSegment(cfg Config, files *fileCache, h segmentHeader) (*segment, error) {
-	s := &segment{base: h.Base, path: segmentPath(cfg.Dir, h.Base), header: h, slot: markA}
+	s := &segment{base: h.Base, path: segmentPath(cfg, h.Base), header: h, slot: markA}
 	err := vfs.WriteAside(cfg.FS, s.path, func(f vfs.File) error {
 		b := make([]byte, headerBlock+min(zeroChunk, cfg.SegmentSize))
 		copy(b, h.encode())
