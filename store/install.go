@@ -1,15 +1,12 @@
 package store
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"baton/store/index"
 	"baton/store/record"
 	"baton/store/snapshot"
-	"baton/store/vfs"
 	"baton/store/wal"
 )
 
@@ -20,7 +17,7 @@ func (s *Store) Snapshot() (*snapshot.Snapshot, error) {
 	// The index first: what it has applied is below the end that is read next.
 	check, chain := s.Applied()
 	log := s.Log()
-	release := pinLog(log)
+	release := s.pin(0) // of any start that the log has when it is read next
 	p := log.Positions()
 	m := snapshot.Manifest{ClusterID: s.Meta().ClusterID, Start: p.Start, End: p.Append, Epoch: p.Epoch, Check: check, Chain: chain}
 	for _, b := range log.EpochBoundaries() {
@@ -28,35 +25,25 @@ func (s *Store) Snapshot() (*snapshot.Snapshot, error) {
 			m.Boundaries = append(m.Boundaries, b)
 		}
 	}
-	base, err := s.readBase(p.Start)
-	if err == nil {
-		m.StartChain, err = baseChain(p.Start, base)
+	var side snapshot.Side
+	var err error
+	if p.Start > 0 {
+		if side, err = snapshot.ReadSide(s.cfg.FS, filepath.Join(s.cfg.Dir, logDir), p.Start); err == nil {
+			m.StartChain, err = baseChain(side.Base)
+		}
 	}
 	if check < p.Start {
 		m.Check, m.Chain = p.Start, m.StartChain
 	}
 	var snap *snapshot.Snapshot
 	if err == nil {
-		snap, err = snapshot.New(m, log, base, release)
+		snap, err = snapshot.New(m, log, side, release)
 	}
 	if err != nil {
 		release()
 		return nil, fmt.Errorf("make snapshot of the log from %d: %w", p.Start, err)
 	}
 	return snap, nil
-}
-
-// readBase reads what the records below the start of the log add up to; none
-// if the log begins at 0.
-func (s *Store) readBase(start record.Position) ([]byte, error) {
-	if start == 0 {
-		return nil, nil
-	}
-	b, err := vfs.ReadFile(s.cfg.FS, filepath.Join(s.cfg.Dir, logDir, fmt.Sprintf("%016x.base", uint64(start))), snapshot.MaxBaseSize)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the base file of the first segment is missing: %w", err)
-	}
-	return b, err
 }
 
 // Receive begins or resumes to take in a snapshot of another node's log, aside
@@ -122,12 +109,34 @@ func (s *Store) Install() error {
 
 // baseChain is the running hash of the log below its start, which the base
 // file knows.
-func baseChain(start record.Position, base []byte) (uint64, error) {
-	if start == 0 {
-		return 0, nil
-	}
+func baseChain(base []byte) (uint64, error) {
 	return 0, fmt.Errorf("base files are not understood: %d bytes", len(base))
 }
 
-// pinLog keeps the log's segments until the function is called.
-func pinLog(*wal.Log) func() { return func() {} }
+// pin keeps the log from a position on until the function is called.
+func (s *Store) pin(from record.Position) (release func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.pinID++
+	id := s.mu.pinID
+	if s.mu.pins == nil {
+		s.mu.pins = map[uint64]record.Position{}
+	}
+	s.mu.pins[id] = from
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.mu.pins, id)
+	}
+}
+
+// Pinned is the lowest position that a snapshot still needs, or limit if that
+// is lower: nothing at or above it may be freed.
+func (s *Store) Pinned(limit record.Position) record.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.mu.pins {
+		limit = min(limit, p)
+	}
+	return limit
+}

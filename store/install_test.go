@@ -199,7 +199,7 @@ func TestReceiveRefuses(t *testing.T) {
 		"a flipped bit":         func() error { return r.Write(snapshot.PartLog, 0, bad, sum) },
 		"a flipped bit, signed": func() error { return r.Write(snapshot.PartLog, 0, bad, sha256.Sum256(bad)) },
 		"another position":      func() error { return r.Write(snapshot.PartLog, record.Position(len(b)), b, sum) },
-		"another part":          func() error { return r.Write(snapshot.PartBase, 0, b, sum) },
+		"another part":          func() error { return r.Write(snapshot.PartSide, 0, b, sum) },
 		"half a batch":          func() error { return r.Write(snapshot.PartLog, 0, b[:100], sha256.Sum256(b[:100])) },
 		"nothing":               func() error { return r.Write(snapshot.PartLog, 0, nil, sha256.Sum256(nil)) },
 	} {

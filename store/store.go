@@ -113,6 +113,8 @@ type Store struct {
 		index  *index.Index
 		closed bool
 
+		pins     map[uint64]record.Position // the log from there on is kept for a snapshot
+		pinID    uint64
 		receiver *snapshot.Receiver // the last one begun, nil if none since Install
 	}
 }

@@ -4,9 +4,9 @@
 //
 // # What is shipped
 //
-// A snapshot is the log from its start to an end, as whole batches; the base
-// file of the first segment, if the log does not begin at 0 (it holds what the
-// records below the start add up to); and a Manifest. The index is not shipped:
+// A snapshot is the log from its start to an end, as whole batches; if the log
+// does not begin at 0, the two side files that say what the records below the
+// start add up to and why they could go; and a Manifest. The index is not shipped:
 // it can always be made from the rest, so it would only be one more thing that
 // can be wrong. Part numbers leave room for it.
 //
@@ -30,13 +30,19 @@
 //	    40    8 chain at start (record.Chain)
 //	    48    8 check position, within start and end
 //	    56    8 chain at the check position
-//	    64    8 size of the base file, 0 = there is none
-//	    72   32 SHA-256 of the base file
+//	    64    8 size of the side files, 0 = there are none
+//	    72   32 SHA-256 of the side files
 //	   104    4 length of the cluster id
 //	   108    4 number of epoch boundaries (at most 4096)
 //	   112      cluster id
 //	            16 each: epoch, position where it began; ascending
 //	            4 CRC of everything before
+//
+// # Side files
+//
+//	offset size field
+//	     0    8 length of START
+//	     8      START, then the base file of the first segment
 //
 // # What is verified
 //

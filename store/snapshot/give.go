@@ -13,7 +13,7 @@ type Part uint8
 
 // Parts. A number is never reused.
 const (
-	PartBase Part = 1 // the base file of the first segment; positions are offsets
+	PartSide Part = 1 // the side files; positions are offsets
 	PartLog  Part = 2 // whole batches
 )
 
@@ -29,25 +29,26 @@ type Log interface {
 type Snapshot struct {
 	manifest Manifest
 	log      Log
-	base     []byte
+	side     []byte
 	mu       struct {
 		sync.Mutex
 		release func() // nil once released
 	}
 }
 
-// New makes a snapshot of a log. It costs nothing but the base file, which it
-// keeps in memory, and completes the manifest with it. release is called once,
+// New makes a snapshot of a log. It costs nothing but the side files, which it
+// keeps in memory, and completes the manifest with them. release is called once,
 // by Release.
-func New(m Manifest, log Log, base []byte, release func()) (*Snapshot, error) {
-	m.BaseSize = int64(len(base))
-	if len(base) > 0 {
-		m.BaseSum = sha256.Sum256(base)
+func New(m Manifest, log Log, side Side, release func()) (*Snapshot, error) {
+	blob := side.encode()
+	m.SideSize = int64(len(blob))
+	if len(blob) > 0 {
+		m.SideSum = sha256.Sum256(blob)
 	}
 	if why := m.check(); why != "" {
 		return nil, fmt.Errorf("%w: %s", ErrManifest, why)
 	}
-	s := &Snapshot{manifest: m, log: log, base: base}
+	s := &Snapshot{manifest: m, log: log, side: blob}
 	s.mu.release = release
 	return s, nil
 }
@@ -73,8 +74,8 @@ func (s *Snapshot) read(part Part, at record.Position, max int) ([]byte, error) 
 		return nil, ErrReleased
 	}
 	switch {
-	case part == PartBase && at <= record.Position(len(s.base)):
-		b := s.base[at:]
+	case part == PartSide && at <= record.Position(len(s.side)):
+		b := s.side[at:]
 		return b[:min(len(b), max)], nil
 	case part == PartLog && at >= s.manifest.Start && at <= s.manifest.End:
 		if at == s.manifest.End {

@@ -14,7 +14,7 @@ import (
 const (
 	MaxManifest   = fixedSize + maxClusterID + 16*MaxBoundaries + 4
 	MaxBoundaries = 4096
-	MaxBaseSize   = 1 << 30
+	MaxSideSize   = 1 << 30
 	maxClusterID  = 1 << 10
 )
 
@@ -55,8 +55,8 @@ type Manifest struct {
 	// is that: where its index was when the snapshot was made.
 	Check    record.Position
 	Chain    uint64
-	BaseSize int64 // of the first segment's base file, 0 = there is none
-	BaseSum  [sha256.Size]byte
+	SideSize int64 // of the side files, 0 = there is none
+	SideSum  [sha256.Size]byte
 	// Boundaries are the newest epochs that began below End, ascending.
 	Boundaries []record.EpochBoundary
 }
@@ -71,10 +71,10 @@ func (m Manifest) Encode() []byte {
 	b = append(b, magic...)
 	b = binary.LittleEndian.AppendUint32(b, version)
 	b = binary.LittleEndian.AppendUint32(b, uint32(cap(b)))
-	for _, v := range []uint64{uint64(m.Start), uint64(m.End), uint64(m.Epoch), m.StartChain, uint64(m.Check), m.Chain, uint64(m.BaseSize)} {
+	for _, v := range []uint64{uint64(m.Start), uint64(m.End), uint64(m.Epoch), m.StartChain, uint64(m.Check), m.Chain, uint64(m.SideSize)} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
-	b = append(b, m.BaseSum[:]...)
+	b = append(b, m.SideSum[:]...)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(id)))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(bounds)))
 	b = append(b, id...)
@@ -113,8 +113,8 @@ func Decode(b []byte) (Manifest, error) {
 	}
 	m := Manifest{
 		Start: record.Position(u64(b[16:])), End: record.Position(u64(b[24:])), Epoch: record.Epoch(u64(b[32:])),
-		StartChain: u64(b[40:]), Check: record.Position(u64(b[48:])), Chain: u64(b[56:]), BaseSize: int64(u64(b[64:])),
-		BaseSum: [sha256.Size]byte(b[72:104]), ClusterID: string(b[fixedSize : fixedSize+idLen]),
+		StartChain: u64(b[40:]), Check: record.Position(u64(b[48:])), Chain: u64(b[56:]), SideSize: int64(u64(b[64:])),
+		SideSum: [sha256.Size]byte(b[72:104]), ClusterID: string(b[fixedSize : fixedSize+idLen]),
 	}
 	for at := fixedSize + idLen; at < len(b)-4; at += 16 {
 		m.Boundaries = append(m.Boundaries, record.EpochBoundary{Epoch: record.Epoch(u64(b[at:])), Start: record.Position(u64(b[at+8:]))})
@@ -132,10 +132,10 @@ func (m Manifest) check() string {
 		return fmt.Sprintf("log from %d to %d", m.Start, m.End)
 	case m.Check < m.Start || m.Check > m.End:
 		return fmt.Sprintf("check position %d in a log from %d to %d", m.Check, m.Start, m.End)
-	case m.BaseSize < 0 || m.BaseSize > MaxBaseSize:
-		return fmt.Sprintf("base file of %d bytes", m.BaseSize)
-	case m.Start == 0 && (m.BaseSize != 0 || m.StartChain != 0):
-		return "a base below position 0"
+	case m.SideSize < 0 || m.SideSize > MaxSideSize:
+		return fmt.Sprintf("side files of %d bytes", m.SideSize)
+	case m.Start == 0 && (m.SideSize != 0 || m.StartChain != 0):
+		return "side files of a log from 0"
 	case len(m.Boundaries) == 0 || m.Boundaries[len(m.Boundaries)-1].Epoch != m.Epoch:
 		return fmt.Sprintf("epoch %d is not the last of %d boundaries", m.Epoch, len(m.Boundaries))
 	}

@@ -12,7 +12,7 @@ import (
 func manifest() snapshot.Manifest {
 	return snapshot.Manifest{
 		ClusterID: "c1", Start: 4096, End: 90000, Epoch: 5, StartChain: 7, Check: 80000, Chain: 8,
-		BaseSize: 33, BaseSum: [32]byte{1, 31: 2},
+		SideSize: 33, SideSum: [32]byte{1, 31: 2},
 		Boundaries: []record.EpochBoundary{{Epoch: 1, Start: 0}, {Epoch: 5, Start: 5000}},
 	}
 }
@@ -46,9 +46,9 @@ func TestManifestThatCannotBe(t *testing.T) {
 		"huge":                   func(m *snapshot.Manifest) { m.End = 1 << 63 },
 		"check below":            func(m *snapshot.Manifest) { m.Check = 1 },
 		"check above":            func(m *snapshot.Manifest) { m.Check = m.End + 1 },
-		"base too large":         func(m *snapshot.Manifest) { m.BaseSize = snapshot.MaxBaseSize + 1 },
-		"base negative":          func(m *snapshot.Manifest) { m.BaseSize = -1 },
-		"base at 0":              func(m *snapshot.Manifest) { m.Start = 0 },
+		"side too large":         func(m *snapshot.Manifest) { m.SideSize = snapshot.MaxSideSize + 1 },
+		"side negative":          func(m *snapshot.Manifest) { m.SideSize = -1 },
+		"side at 0":              func(m *snapshot.Manifest) { m.Start = 0 },
 		"no epochs":              func(m *snapshot.Manifest) { m.Boundaries = nil },
 		"another last epoch":     func(m *snapshot.Manifest) { m.Epoch = 6 },
 		"epochs out of order":    func(m *snapshot.Manifest) { m.Boundaries[0].Epoch = 5 },
@@ -80,7 +80,7 @@ func TestManifestKeepsTheNewestEpochs(t *testing.T) {
 func FuzzManifest(f *testing.F) {
 	f.Add(manifest().Encode())
 	small := manifest()
-	small.Start, small.StartChain, small.BaseSize, small.ClusterID = 0, 0, 0, ""
+	small.Start, small.StartChain, small.SideSize, small.ClusterID = 0, 0, 0, ""
 	f.Add(small.Encode())
 	f.Add([]byte("BTNSNAP\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -19,7 +19,6 @@ const (
 	installDir  = "install"
 	replacedDir = "replaced"
 	logDir      = "log"
-	baseExt     = ".base"
 	indexDir    = "index"
 	scanChunk   = 1 << 20
 )
@@ -31,8 +30,8 @@ type Receiver struct {
 	dir      string
 	m        Manifest
 	log      *wal.Log
-	base     vfs.File // open while it is not complete
-	baseAt   int64
+	side     []byte // what came of the side files, until they are written
+	sideAt   int64
 	end      record.Position
 	chain    uint64
 	finished bool
@@ -70,7 +69,7 @@ func (r *Receiver) open() (err error) {
 	if r.log, _, err = wal.Open(r.cfg); err != nil {
 		return err
 	}
-	if err := r.openBase(); err != nil {
+	if err := r.openSide(); err != nil {
 		return err
 	}
 	r.end, r.chain = r.log.Positions().Start, r.m.StartChain
@@ -107,51 +106,37 @@ func (r *Receiver) fits() bool {
 	return p.Append == p.Start || p.Epoch == r.m.epochAt(p.Append) && p.Epoch != 0
 }
 
-func (r *Receiver) basePath() string {
-	return filepath.Join(r.dir, fmt.Sprintf("%016x%s", uint64(r.m.Start), baseExt))
-}
-
-// openBase goes on with a base file of an earlier attempt, which is verified as
-// a whole when it is complete.
-func (r *Receiver) openBase() (err error) {
-	if r.m.BaseSize == 0 {
+// openSide goes on with side files of an earlier attempt if they are complete.
+func (r *Receiver) openSide() error {
+	if r.m.SideSize == 0 {
 		return nil
 	}
-	info, err := r.cfg.FS.Stat(r.basePath())
-	if err == nil && info.Size == r.m.BaseSize {
-		return r.checkBase()
+	side, err := ReadSide(r.cfg.FS, r.dir, r.m.Start)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	r.base, err = r.cfg.FS.Create(r.basePath() + vfs.TempSuffix)
-	return err
-}
-
-func (r *Receiver) checkBase() error {
-	b, err := vfs.ReadFile(r.cfg.FS, r.basePath(), r.m.BaseSize)
 	if err != nil {
 		return err
 	}
-	if sha256.Sum256(b) != r.m.BaseSum {
-		return fmt.Errorf("%w: base file has another checksum", ErrDiffers)
+	if b := side.encode(); int64(len(b)) != r.m.SideSize || sha256.Sum256(b) != r.m.SideSum {
+		return nil // they are replaced
 	}
-	r.baseAt = r.m.BaseSize
+	r.sideAt = r.m.SideSize
 	return nil
 }
 
 // Next says which chunk is wanted: everything before it is here. At the end of
 // the log nothing is.
 func (r *Receiver) Next() (Part, record.Position) {
-	if r.baseAt < r.m.BaseSize {
-		return PartBase, record.Position(r.baseAt)
+	if r.sideAt < r.m.SideSize {
+		return PartSide, record.Position(r.sideAt)
 	}
 	return PartLog, r.end
 }
 
 // Complete tells whether everything was written.
 func (r *Receiver) Complete() bool {
-	return r.baseAt == r.m.BaseSize && r.end == r.m.End
+	return r.sideAt == r.m.SideSize && r.end == r.m.End
 }
 
 // Write takes the chunk that Next asks for. Nothing of a chunk that does not
@@ -163,37 +148,34 @@ func (r *Receiver) Write(part Part, at record.Position, b []byte, sum [sha256.Si
 	if len(b) == 0 || sha256.Sum256(b) != sum {
 		return fmt.Errorf("%w: %d bytes at %d do not have the checksum that came with them", ErrChunk, len(b), at)
 	}
-	if part == PartBase {
-		return r.writeBase(b)
+	if part == PartSide {
+		return r.writeSide(b)
 	}
 	return r.writeLog(b)
 }
 
-func (r *Receiver) writeBase(b []byte) error {
-	if r.baseAt+int64(len(b)) > r.m.BaseSize {
-		return fmt.Errorf("%w: base file is longer than %d bytes", ErrChunk, r.m.BaseSize)
+func (r *Receiver) writeSide(b []byte) error {
+	if r.sideAt+int64(len(b)) > r.m.SideSize {
+		return fmt.Errorf("%w: side files are longer than %d bytes", ErrChunk, r.m.SideSize)
 	}
-	if _, err := r.base.WriteAt(b, r.baseAt); err != nil {
-		return fmt.Errorf("write base file: %w", err)
-	}
-	if r.baseAt += int64(len(b)); r.baseAt < r.m.BaseSize {
+	r.side = append(r.side, b...)
+	if r.sideAt += int64(len(b)); r.sideAt < r.m.SideSize {
 		return nil
 	}
-	err := r.base.Sync()
-	if cerr := r.base.Close(); err == nil {
-		err = cerr
+	whole := r.side
+	r.side = nil
+	if sha256.Sum256(whole) != r.m.SideSum {
+		r.sideAt = 0
+		return fmt.Errorf("%w: side files have another checksum", ErrDiffers)
 	}
-	r.base = nil
+	side, err := decodeSide(whole)
 	if err == nil {
-		err = r.cfg.FS.Rename(r.basePath()+vfs.TempSuffix, r.basePath())
-	}
-	if err == nil {
-		err = r.cfg.FS.SyncDir(r.dir)
+		err = side.write(r.cfg.FS, r.dir, r.m.Start)
 	}
 	if err != nil {
-		return fmt.Errorf("write base file: %w", err)
+		r.sideAt = 0
 	}
-	return r.checkBase()
+	return err
 }
 
 func (r *Receiver) writeLog(b []byte) error {
@@ -240,10 +222,6 @@ func (r *Receiver) Finished() bool { return r.finished }
 // Close leaves what was received for the next attempt.
 func (r *Receiver) Close() error {
 	var errs []error
-	if r.base != nil {
-		errs = append(errs, r.base.Close())
-		r.base = nil
-	}
 	if r.log != nil {
 		errs = append(errs, r.log.Close())
 		r.log = nil

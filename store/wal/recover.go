@@ -7,7 +7,6 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"baton/store/record"
 	"baton/store/vfs"
@@ -132,8 +131,7 @@ func listSegments(cfg Config, dir string) (segments []*segment, sizes []int64, t
 		case ok && !info.Dir:
 			segments = append(segments, &segment{base: base, path: path})
 			sizes = append(sizes, info.Size)
-		case strings.HasSuffix(info.Name, baseExt) && !info.Dir:
-			// Belongs to the segment of that position and is not the log's.
+		case isSideFile(info.Name) && !info.Dir:
 		case vfs.IsTemp(info.Name) && !info.Dir:
 			temps = append(temps, path)
 		default:

@@ -16,6 +16,7 @@ const (
 	divergedDir = "diverged"
 	segmentExt  = ".log"
 	baseExt     = ".base"
+	startFile   = "START"
 )
 
 // segment is one file of the log. All fields but those of the active segment
@@ -56,6 +57,11 @@ func resetMarks(f vfs.File, m mark) error {
 
 func segmentPath(cfg Config, base record.Position) string {
 	return filepath.Join(cfg.Dir, cfg.Name, fmt.Sprintf("%016x%s", uint64(base), segmentExt))
+}
+
+// isSideFile tells whether a file belongs to the owner of the log.
+func isSideFile(name string) bool {
+	return strings.HasSuffix(name, baseExt) || name == startFile
 }
 
 func parseSegmentName(name string) (record.Position, bool) {
