@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 
@@ -11,9 +12,9 @@ import (
 )
 
 // Snapshot holds the log for another node to copy: from its start up to its
-// append position. It takes no copy and does not hold up appends. The caller
-// releases it.
-func (s *Store) Snapshot() (*snapshot.Snapshot, error) {
+// append position, when that is on stable storage; ctx bounds the wait for it.
+// It takes no copy and does not hold up appends. The caller releases it.
+func (s *Store) Snapshot(ctx context.Context) (*snapshot.Snapshot, error) {
 	// The index first: what it has applied is below the end that is read next.
 	check, chain := s.Applied()
 	log := s.Log()
@@ -31,6 +32,9 @@ func (s *Store) Snapshot() (*snapshot.Snapshot, error) {
 		if side, err = snapshot.ReadSide(s.cfg.FS, filepath.Join(s.cfg.Dir, logDir), p.Start); err == nil {
 			m.StartChain, err = baseChain(side.Base)
 		}
+	}
+	if err == nil {
+		err = log.WaitFlushed(ctx, p.Append)
 	}
 	if check < p.Start {
 		m.Check, m.Chain = p.Start, m.StartChain

@@ -74,7 +74,7 @@ func receiveAndInstall(s *store.Store, from *snapshot.Snapshot) (shipped int, er
 }
 
 func makeSnapshot(t testing.TB, s *store.Store) *snapshot.Snapshot {
-	snap, err := s.Snapshot()
+	snap, err := s.Snapshot(context.Background())
 	require.NoError(t, err)
 	t.Cleanup(snap.Release)
 	return snap

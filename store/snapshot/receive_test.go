@@ -69,5 +69,5 @@ func TestLogThatBeginsAboveZero(t *testing.T) {
 	require.NoError(t, err)
 	defer taken.Close()
 	require.Equal(t, log.EpochBoundaries(), taken.EpochBoundaries())
-	require.Equal(t, p, taken.Positions())
+	require.Equal(t, log.Positions(), taken.Positions())
 }
