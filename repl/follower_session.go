@@ -65,7 +65,7 @@ func (l *link) attach(peer transport.Peer) error {
 		}
 	}
 	p := f.cfg.Log.Positions()
-	if err := l.conn.Send(e, wire.Attach{Start: p.Start, End: p.Append, Boundaries: f.cfg.Log.EpochBoundaries()}); err != nil {
+	if err := l.conn.Send(e, wire.Attach{Start: p.Start, End: p.Append, Boundaries: f.cfg.Log.EpochBoundaries(), Whole: f.cfg.Whole}); err != nil {
 		return fmt.Errorf("send attach: %w", err)
 	}
 	epoch, body, err := l.conn.Next()
@@ -83,6 +83,11 @@ func (l *link) attach(peer transport.Peer) error {
 			return refuse(wire.CodeProtocol, epoch, "node %s answered in epoch %d, not %d", peer.Node, epoch, e)
 		}
 		return l.adopt(b, p)
+	case wire.Snapshot:
+		if epoch != e {
+			return refuse(wire.CodeProtocol, epoch, "node %s answered in epoch %d, not %d", peer.Node, epoch, e)
+		}
+		return l.take(b)
 	}
 	return refuse(wire.CodeProtocol, epoch, "a %s frame came where a position frame belongs", body.Type())
 }

@@ -72,6 +72,8 @@ var (
 	ErrLog = errors.New("repl: log failed")
 	// ErrNotCandidate means that a node cannot take over leadership.
 	ErrNotCandidate = errors.New("repl: node cannot take over")
+	// ErrSnapshot means that a whole log was received and has to be installed.
+	ErrSnapshot = errors.New("repl: snapshot received")
 	// ErrBelowCommit means that a leader asked to cut off committed records.
 	ErrBelowCommit = errors.New("repl: truncation below the commit position")
 )

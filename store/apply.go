@@ -192,7 +192,7 @@ func (s *Store) LastEpochStart() (record.EpochStart, record.Epoch, bool) {
 // Enqueued reads the message whose record, an enqueue or a move, is at a
 // position.
 func (s *Store) Enqueued(at record.Position) (record.Enqueue, error) {
-	r, err := s.log.ReadRecord(at)
+	r, err := s.Log().ReadRecord(at)
 	if err != nil {
 		return record.Enqueue{}, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"baton/store/index"
 	"baton/store/record"
+	"baton/store/snapshot"
 	"baton/store/vfs"
 	"baton/store/wal"
 )
@@ -101,7 +102,7 @@ type Recovered struct {
 type Store struct {
 	cfg       Config
 	lock      io.Closer
-	log       *wal.Log
+	log       *wal.Log // replaced by Install; for those who hold applying
 	recovered Recovered
 
 	meta struct {
@@ -121,8 +122,13 @@ type Store struct {
 
 	mu struct {
 		sync.Mutex
+		log    *wal.Log // the same, for everybody
 		index  *index.Index
 		closed bool
+
+		pins     map[uint64]record.Position // the log from there on is kept for a snapshot
+		pinID    uint64
+		receiver *snapshot.Receiver // the last one begun, nil if none since Install
 	}
 }
 
@@ -154,12 +160,16 @@ func (s *Store) open() error {
 		return err
 	}
 	s.lock = lock
+	if _, err := snapshot.Resume(s.cfg.FS, s.cfg.Dir); err != nil {
+		return err
+	}
 	if err := s.openMeta(); err != nil {
 		return err
 	}
 	if err := s.openLog(); err != nil {
 		return err
 	}
+	s.mu.log = s.log
 	if !s.meta.HasLog {
 		if err := s.updateMeta(func(m *Meta) { m.HasLog = true }); err != nil {
 			return err
@@ -274,7 +284,12 @@ func (s *Store) Seal(e record.Epoch) error {
 }
 
 // Log returns the log. The Store closes it. Truncate the Store, not the Log.
-func (s *Store) Log() *wal.Log { return s.log }
+// After an Install it is another one: do not keep it.
+func (s *Store) Log() *wal.Log {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.log
+}
 
 // Recovered tells what Open found and did.
 func (s *Store) Recovered() Recovered { return s.recovered }

@@ -78,6 +78,9 @@ const (
 type Config struct {
 	Dir string // the data directory; the log is in Dir/log
 	FS  vfs.FS // nil: the operating system's
+	// Name of the log's directory in Dir, "log" if empty. Another one is for
+	// a log that is received and not in use yet.
+	Name string
 
 	// SegmentSize is how many bytes of batches a segment takes, 64 MiB if 0.
 	SegmentSize int64
@@ -94,6 +97,9 @@ type Config struct {
 	// Start is a position that the log must reach back to: a log whose oldest
 	// segment begins above it has lost segments.
 	Start record.Position
+	// Boundaries are the epochs that began before Start, for the header of
+	// the first segment of a log that is made here.
+	Boundaries []record.EpochBoundary
 
 	Logger *slog.Logger     // nil: silent
 	Now    func() time.Time // nil: time.Now; stamps the batches
@@ -102,6 +108,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.FS == nil {
 		c.FS = vfs.OS{}
+	}
+	if c.Name == "" {
+		c.Name = logDir
 	}
 	if c.SegmentSize == 0 {
 		c.SegmentSize = 64 << 20

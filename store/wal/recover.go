@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
 	"baton/store/record"
 	"baton/store/vfs"
@@ -57,7 +58,7 @@ type recovered struct {
 //
 // Refusing means a *CorruptionError or ErrVersion, and nothing changed.
 func recoverLog(cfg Config, files *fileCache) (recovered, error) {
-	dir := filepath.Join(cfg.Dir, logDir)
+	dir := filepath.Join(cfg.Dir, cfg.Name)
 	if err := vfs.MkdirAll(cfg.FS, dir); err != nil {
 		return recovered{}, fmt.Errorf("make log directory: %w", err)
 	}
@@ -77,11 +78,13 @@ func recoverLog(cfg Config, files *fileCache) (recovered, error) {
 		}
 	}
 	if len(segments) == 0 {
-		s, err := createSegment(cfg, files, segmentHeader{Base: cfg.Start})
+		s, err := createSegment(cfg, files, segmentHeader{Base: cfg.Start, Boundaries: cfg.Boundaries})
 		if err != nil {
 			return recovered{}, fmt.Errorf("create first segment: %w", err)
 		}
-		return recovered{segments: []*segment{s}, report: Recovery{Start: cfg.Start, Append: cfg.Start, Segments: 1}}, nil
+		r := recovered{segments: []*segment{s}, boundaries: slices.Clone(cfg.Boundaries)}
+		r.report = Recovery{Start: cfg.Start, Append: cfg.Start, Segments: 1, Epoch: lastEpoch(r.boundaries)}
+		return r, nil
 	}
 	r := recovered{segments: segments}
 	for _, s := range segments {
@@ -145,7 +148,7 @@ func listSegments(cfg Config, dir string) (segments []*segment, sizes []int64, t
 func checkHeaders(cfg Config, segments []*segment, sizes []int64) (mark, error) {
 	if first := segments[0]; first.base > cfg.Start {
 		return mark{}, &CorruptionError{
-			File: segmentPath(cfg.Dir, cfg.Start), Position: cfg.Start, Expected: "a segment that holds this position",
+			File: segmentPath(cfg, cfg.Start), Position: cfg.Start, Expected: "a segment that holds this position",
 			Found: fmt.Sprintf("%s as the oldest segment", filepath.Base(first.path)), Hint: hintRestore,
 		}
 	}
@@ -170,7 +173,7 @@ func checkHeaders(cfg Config, segments []*segment, sizes []int64) (mark, error) 
 	}
 	if last.Sealed {
 		return mark{}, &CorruptionError{
-			File: segmentPath(cfg.Dir, last.Position), Position: last.Position, Expected: "the next segment",
+			File: segmentPath(cfg, last.Position), Position: last.Position, Expected: "the next segment",
 			Found: "no such file", Hint: hintRestore,
 		}
 	}
