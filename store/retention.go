@@ -94,7 +94,7 @@ func (s *Store) Trim(ctx context.Context, limit record.Position) (Trimmed, error
 	if t.From == t.To {
 		return t, nil
 	}
-	if err := s.log.TrimTo(t.To); err != nil {
+	if err := s.Log().TrimTo(t.To); err != nil {
 		return t, err
 	}
 	s.checkpoint.Store(max(s.checkpoint.Load(), uint64(t.To)))
@@ -160,7 +160,7 @@ func (s *Store) Front() (Segment, bool, error) {
 	if err != nil {
 		return Segment{}, false, err
 	}
-	bases := s.log.Bases()
+	bases := s.Log().Bases()
 	for i, base := range bases[1:] {
 		if free < base {
 			return Segment{bases[i], base}, true, nil
@@ -172,5 +172,5 @@ func (s *Store) Front() (Segment, bool, error) {
 // Checkpoint is the highest segment base from which the index could be made,
 // if the log below it were gone.
 func (s *Store) Checkpoint() record.Position {
-	return max(record.Position(s.checkpoint.Load()), s.log.Positions().Start)
+	return max(record.Position(s.checkpoint.Load()), s.Log().Positions().Start)
 }
