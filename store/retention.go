@@ -14,28 +14,29 @@ import (
 
 // openLog opens the log. A trim that a crash cut short is finished: START
 // moves first, so what is below it was on its way out.
-func (s *Store) openLog() error {
+func (s *Store) openLog() (rec wal.Recovery, err error) {
 	hasLog, err := s.hasSegments()
 	if err != nil {
-		return err
+		return rec, err
 	}
 	if !hasLog {
-		if err := s.dropSideFiles(); err != nil {
-			return err
-		}
-	} else if err := s.loadStart(); err != nil {
-		return err
+		err = s.dropSideFiles()
+	} else {
+		err = s.loadStart()
+	}
+	if err != nil {
+		return rec, err
 	}
 	cfg := s.cfg.wal()
 	cfg.Start = s.start.Base
-	if s.log, s.recovered.Log, err = wal.Open(cfg); err != nil {
-		return err
+	if s.log, rec, err = wal.Open(cfg); err != nil {
+		return rec, err
 	}
 	if err := s.log.TrimTo(s.start.Base); err != nil {
-		return err
+		return rec, err
 	}
-	s.recovered.Log.Start = s.log.Positions().Start
-	return s.dropBases(func(base record.Position) bool { return base < s.start.Base })
+	rec.Start = s.log.Positions().Start
+	return rec, s.dropBases(func(base record.Position) bool { return base < s.start.Base })
 }
 
 // loadStart reads START, if there is one.

@@ -166,7 +166,7 @@ func (s *Store) open() error {
 	if err := s.openMeta(); err != nil {
 		return err
 	}
-	if err := s.openLog(); err != nil {
+	if s.recovered.Log, err = s.openLog(); err != nil {
 		return err
 	}
 	s.mu.log = s.log
