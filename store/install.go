@@ -8,7 +8,6 @@ import (
 	"baton/store/index"
 	"baton/store/record"
 	"baton/store/snapshot"
-	"baton/store/wal"
 )
 
 // Snapshot holds the log for another node to copy: from its start up to its
@@ -17,8 +16,10 @@ import (
 func (s *Store) Snapshot(ctx context.Context) (*snapshot.Snapshot, error) {
 	// The index first: what it has applied is below the end that is read next.
 	check, chain := s.Applied()
+	s.trimming.Lock() // the pin is there before a trim looks for it, or after it has ended
 	log := s.Log()
 	release := s.pin(0) // of any start that the log has when it is read next
+	s.trimming.Unlock()
 	p := log.Positions()
 	m := snapshot.Manifest{ClusterID: s.Meta().ClusterID, Start: p.Start, End: p.Append, Epoch: p.Epoch, Check: check, Chain: chain}
 	for _, b := range log.EpochBoundaries() {
@@ -73,6 +74,8 @@ func (s *Store) Receive(m snapshot.Manifest) (*snapshot.Receiver, error) {
 // changed. After another error the store is of no more use; the directory holds the old log
 // or the new one, and is opened as usual.
 func (s *Store) Install() error {
+	s.trimming.Lock()
+	defer s.trimming.Unlock()
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	ix := s.Index()
@@ -94,16 +97,21 @@ func (s *Store) Install() error {
 	if _, err := snapshot.Resume(s.cfg.FS, s.cfg.Dir); err != nil {
 		return fmt.Errorf("install snapshot: %w", err)
 	}
-	log, rec, err := wal.Open(s.cfg.wal())
+	s.start = index.Trim{}
+	s.checkpoint.Store(0)
+	rec, err := s.openLog()
 	if err != nil {
 		return fmt.Errorf("open installed log: %w", err)
 	}
+	log := s.log
 	ix, err = index.Open(s.cfg.FS, s.indexPath())
+	if err == nil {
+		err = s.beginIndex(ix)
+	}
 	if err != nil {
 		log.Close()
 		return fmt.Errorf("open new index: %w", err)
 	}
-	s.log = log
 	s.mu.Lock()
 	s.mu.log, s.mu.index = log, ix
 	s.mu.Unlock()
@@ -114,7 +122,8 @@ func (s *Store) Install() error {
 // baseChain is the running hash of the log below its start, which the base
 // file knows.
 func baseChain(base []byte) (uint64, error) {
-	return 0, fmt.Errorf("base files are not understood: %d bytes", len(base))
+	b, err := index.DecodeBase(base)
+	return b.Chain, err
 }
 
 // pin keeps the log from a position on until the function is called.

@@ -113,6 +113,7 @@ func (s *Store) moveStart(ctx context.Context, limit record.Position) (Trimmed, 
 	if ix == nil || s.isClosed() {
 		return Trimmed{}, ErrClosed
 	}
+	limit = s.Pinned(limit)
 	bases := s.log.Bases()
 	t := Trimmed{From: bases[0], To: bases[0]}
 	free, err := s.free(ix)

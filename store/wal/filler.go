@@ -102,7 +102,7 @@ func (l *Log) fillOf(i int, chunk, to int64) (fillJob, bool) {
 	if i > len(l.mu.space.spares) {
 		l.mu.space.named++
 		name := fmt.Sprintf("spare-%d%s", l.mu.space.named, vfs.TempSuffix)
-		return fillJob{create: filepath.Join(l.cfg.Dir, logDir, name), n: chunk, spare: true}, true
+		return fillJob{create: filepath.Join(l.cfg.Dir, l.cfg.Name, name), n: chunk, spare: true}, true
 	}
 	if i == 0 && l.mu.exclusive {
 		return fillJob{}, false // its end wakes the filler

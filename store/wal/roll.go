@@ -43,7 +43,7 @@ func (l *Log) roll(old *segment, base record.Position) error {
 	next := l.mu.space.spares[0]
 	l.mu.Unlock()
 
-	path := segmentPath(l.cfg.Dir, base)
+	path := segmentPath(l.cfg, base)
 	err := l.patiently(func() error { return l.replaceActive(old, next, path, h) })
 
 	l.mu.Lock()

@@ -12,11 +12,6 @@ import (
 	"baton/store/record"
 )
 
-const (
-	startFile = "START"
-	baseExt   = ".base"
-)
-
 // StartPath is where the owner of the log says why it begins where it does.
 func StartPath(dir string) string { return filepath.Join(dir, logDir, startFile) }
 
@@ -34,11 +29,6 @@ func ParseBaseName(name string) (record.Position, bool) {
 	}
 	base, err := strconv.ParseUint(digits, 16, 64)
 	return record.Position(base), err == nil && fmt.Sprintf("%016x", base) == digits
-}
-
-func isSideFile(name string) bool {
-	_, ok := ParseBaseName(name)
-	return ok || name == startFile
 }
 
 // IsSegmentName tells whether a file of the log directory is a segment.
