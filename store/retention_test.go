@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -404,6 +405,39 @@ func TestRetentionCrashPoints(t *testing.T) {
 	}
 	require.Equal(t, 1, trimmed, "the whole script trims")
 	t.Logf("%d crash points", points)
+}
+
+// TestTrimOnFullDisk: there is not even room for START, and the log is
+// shortened all the same.
+func TestTrimOnFullDisk(t *testing.T) {
+	var full atomic.Bool
+	mem := vfs.NewMem()
+	hook := vfs.NewHook(mem, func(op vfs.Op) error {
+		if op.Kind == vfs.OpRemove {
+			full.Store(false)
+		}
+		if full.Load() && (op.Kind == vfs.OpCreate || op.Kind == vfs.OpWrite) {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	s := openStore(t, crashConfig(hook))
+	k := newKeeper(t, 1, 1)
+	for i := range record.Sequence(60) {
+		require.NoError(t, k.add(s, []op{{queue: "q", seq: i + 1}, {queue: "q", acks: []record.Sequence{i + 1}}}, nil))
+	}
+	end := s.Log().Positions().Append
+	require.NoError(t, s.Log().WaitFlushed(context.Background(), end))
+	require.NoError(t, s.Apply(end, nil))
+	full.Store(true)
+	did, err := s.Trim(context.Background(), everywhere)
+	require.NoError(t, err)
+	require.Greater(t, did.Segments, 2)
+	require.NoError(t, s.Close())
+	k.where = "full disk"
+	s, err = store.Open(crashConfig(mem))
+	require.NoError(t, err)
+	require.NoError(t, k.check(mem, s).Close())
 }
 
 func TestTrimKeepsWhatIsNeeded(t *testing.T) {
