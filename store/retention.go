@@ -136,12 +136,29 @@ func (s *Store) moveStart(ctx context.Context, limit record.Position) (Trimmed, 
 	if err != nil || !known {
 		return t, err
 	}
+	old := s.start.Base
 	s.start = start // also if it is in doubt what the disk has: it is true
-	if err := vfs.WriteFile(s.cfg.FS, wal.StartPath(s.cfg.Dir), start.Encode()); err != nil {
+	if err := s.writeStart(old); err != nil {
 		return t, err
 	}
 	t.To, t.Segments = bases[n], n
 	return t, nil
+}
+
+// writeStart makes START durable. A full disk must not keep the log from being
+// shortened, so room is made for it if need be: the bases between the old
+// start and the new one will be of no use.
+func (s *Store) writeStart(old record.Position) error {
+	path, data := wal.StartPath(s.cfg.Dir), s.start.Encode()
+	err := vfs.WriteFile(s.cfg.FS, path, data)
+	if err == nil {
+		return nil
+	}
+	useless := func(base record.Position) bool { return base > old && base < s.start.Base }
+	if derr := s.dropBases(useless); derr != nil {
+		return errors.Join(err, derr)
+	}
+	return vfs.WriteFile(s.cfg.FS, path, data)
 }
 
 func (s *Store) isClosed() bool {

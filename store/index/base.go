@@ -1,7 +1,6 @@
 package index
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -63,13 +62,12 @@ var (
 func (ix *Index) Base() Base {
 	ix.mu.RLock()
 	s := ix.mu.state
-	b := Base{Position: s.applied, Epoch: s.epoch, Chain: s.chain, Queues: make([]BaseQueue, 0, len(ix.mu.queues))}
+	b := Base{Position: s.applied, Epoch: s.epoch, Chain: s.chain, Queues: make([]BaseQueue, len(ix.mu.queues))}
 	for _, q := range ix.mu.queues {
-		b.Queues = append(b.Queues, BaseQueue{q.Name, q.ID, q.Next, q.Enqueued})
+		b.Queues[q.ID-1] = BaseQueue{q.Name, q.ID, q.Next, q.Enqueued} // ids are given without gaps
 	}
 	ix.mu.RUnlock()
 	b.Start, b.StartEpoch, _ = ix.LastEpochStart()
-	slices.SortFunc(b.Queues, func(x, y BaseQueue) int { return cmp.Compare(x.ID, y.ID) })
 	return b
 }
 

@@ -198,3 +198,25 @@ func TestMove(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, trim.Void)
 }
+
+// BenchmarkBase is what each end of a segment costs the applier, but for the
+// disk.
+func BenchmarkBase(b *testing.B) {
+	const queues = 100_000
+	ix := open(b, vfs.NewMem())
+	var l log
+	for i := range queues / 1000 {
+		require.NoError(b, ix.Apply(l.add(1, func(bt *record.Batch) {
+			for n := range 1000 {
+				put(bt, fmt.Sprintf("orders.%d", i*1000+n), "x")
+			}
+		}), nil))
+	}
+	b.Run(fmt.Sprintf("queues=%d", queues), func(b *testing.B) {
+		size := 0
+		for b.Loop() {
+			size = len(ix.Base().Encode())
+		}
+		b.ReportMetric(float64(size), "bytes")
+	})
+}

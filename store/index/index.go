@@ -193,6 +193,9 @@ func (ix *Index) load() error {
 		if err != nil {
 			return err
 		}
+		if q.ID == 0 || q.ID > m.state.queues {
+			return fmt.Errorf("%w: queue %q has id %d of %d", ErrCorrupt, q.Name, q.ID, m.state.queues)
+		}
 		m.queues[q.Name] = q
 	}
 	if err := it.Error(); err != nil {
