@@ -114,6 +114,7 @@ func BenchmarkAppend(b *testing.B) {
 			var batches int64
 			var groups uint64
 			var took, rawTook, idealTook time.Duration
+			before := l.Metrics()
 			b.ResetTimer()
 			for int(batches) < b.N {
 				n, g, d := appendFor(b, l, writers, turn)
@@ -127,6 +128,10 @@ func BenchmarkAppend(b *testing.B) {
 			b.ReportMetric(float64(batches)/took.Seconds(), "batches/s")
 			b.ReportMetric(float64(batches)/rawTook.Seconds(), "raw/s")
 			b.ReportMetric(float64(batches)/float64(groups), "batches/sync")
+			m := l.Metrics()
+			b.ReportMetric(float64((m.FlushTotal-before.FlushTotal).Microseconds())/float64(groups), "us/sync")
+			b.ReportMetric(float64(rawTook.Microseconds())/float64(groups), "raw-us/group")
+			b.ReportMetric(float64(m.Groups-before.Groups)/float64(groups), "writes/sync")
 			b.ReportMetric(100*rawTook.Seconds()/took.Seconds(), "%raw")
 			b.ReportMetric(100*idealTook.Seconds()/took.Seconds(), "%ideal")
 		})

@@ -14,10 +14,11 @@ import (
 const (
 	minSegmentSize = 4 << 10
 	maxSegmentSize = 1 << 40
-	zeroChunk      = 1 << 20 // bytes of zeros written at a time
+	zeroChunk      = 1 << 20  // bytes of zeros written at a time
+	spareSyncBytes = 16 << 20 // of zeros in a spare between two syncs
 	readChunk      = 1 << 20
-	markFraction   = 256 // a flush mark is written every 1/256 of a segment
-	maxOpenFiles   = 64  // sealed segments kept open for readers
+	markFraction   = 64 // a flush mark is written every 1/64 of a segment
+	maxOpenFiles   = 64 // sealed segments kept open for readers
 	gatherMax      = 500 * time.Microsecond
 	bufferMax      = 4 << 20 // bytes of a write buffer that is kept
 	queueMax       = 8 << 10 // appends of a queue that is kept

@@ -15,7 +15,7 @@ type fillJob struct {
 	f      vfs.File // of s
 	off, n int64
 	create string // path of the new spare
-	spare  bool   // s was no segment yet when the job began
+	sync   bool   // s is a spare, which is synced now and then
 }
 
 // runFiller writes zeros ahead of the append position and keeps the next
@@ -102,13 +102,16 @@ func (l *Log) fillOf(i int, chunk, to int64) (fillJob, bool) {
 	if i > len(l.mu.space.spares) {
 		l.mu.space.named++
 		name := fmt.Sprintf("spare-%d%s", l.mu.space.named, vfs.TempSuffix)
-		return fillJob{create: filepath.Join(l.cfg.Dir, l.cfg.Name, name), n: chunk, spare: true}, true
+		return fillJob{create: filepath.Join(l.cfg.Dir, l.cfg.Name, name), n: chunk}, true
 	}
 	if i == 0 && l.mu.exclusive {
 		return fillJob{}, false // its end wakes the filler
 	}
 	s := l.prepared(i)
-	return fillJob{s: s, f: s.file.File, off: s.filled, n: min(chunk, to-s.filled), spare: i > 0}, true
+	job := fillJob{s: s, f: s.file.File, off: s.filled, n: min(chunk, to-s.filled)}
+	end := job.off + job.n
+	job.sync = i > 0 && (end == to || end/spareSyncBytes != job.off/spareSyncBytes)
+	return job, true
 }
 
 // errSpareSync marks the errors that are final although they may say that the
@@ -116,7 +119,7 @@ func (l *Log) fillOf(i int, chunk, to int64) (fillJob, bool) {
 var errSpareSync = errors.New("sync spare segment")
 
 // doFill does the job. What it has written is in job.s and job.n, also if it
-// returns an error. A spare is synced here, so that the syncs of the log find
+// returns an error. A spare is synced here, in large pieces, so that the syncs of the log find
 // nothing to do in it when it is the active segment.
 func (l *Log) doFill(job *fillJob, zeros []byte) error {
 	if job.s == nil {
@@ -129,7 +132,7 @@ func (l *Log) doFill(job *fillJob, zeros []byte) error {
 	}
 	n, err := job.f.WriteAt(zeros[:job.n], job.off)
 	job.n = int64(n)
-	if err == nil && job.spare {
+	if err == nil && job.sync {
 		if err = job.f.Sync(); err != nil {
 			return fmt.Errorf("%w: %w", errSpareSync, err)
 		}
