@@ -44,7 +44,9 @@ type Node struct {
 	wg     sync.WaitGroup // writes to ZooKeeper under way
 	failed chan error     // capacity 1: the first error that ends the node
 	stop   chan struct{}  // closed by Shutdown
-	once   sync.Once
+	// The log was replaced, both of capacity 1: for kickOnWrites and runApplier.
+	installed, replaced chan struct{}
+	once                sync.Once
 
 	mu struct { // a leaf: nothing is called while it is held
 		sync.Mutex
@@ -74,7 +76,8 @@ func Start(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, policy: policy, started: time.Now(), mail: newMailbox(), trimNow: make(chan struct{}, 1),
-		events: events.New(cfg.ID, eventsKept, cfg.Logger), failed: make(chan error, 1), stop: make(chan struct{})}
+		events: events.New(cfg.ID, eventsKept, cfg.Logger), failed: make(chan error, 1), stop: make(chan struct{}),
+		installed: make(chan struct{}, 1), replaced: make(chan struct{}, 1)}
 	n.mu.role = roleStatus{role: adminapi.RoleStarting}
 	if err := n.open(); err != nil {
 		n.close()
@@ -102,7 +105,8 @@ func (n *Node) open() error {
 	n.adminAddr = adminLn.Addr().String()
 	n.events.Add(adminapi.KindStarted, 0, "started", "version", cfg.Version)
 
-	n.store, err = store.Open(store.Config{Dir: cfg.DataDir, SegmentSize: cfg.SegmentSize, FlushInterval: n.flushInterval(), Logger: cfg.Logger})
+	n.store, err = store.Open(store.Config{Dir: cfg.DataDir, SegmentSize: cfg.SegmentSize, FlushInterval: n.flushInterval(),
+		Quarantine: cfg.Replicas > 1, Logger: cfg.Logger})
 	if err != nil {
 		return errors.Join(err, replLn.Close(), adminLn.Close())
 	}
@@ -133,11 +137,7 @@ func (n *Node) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var loops sync.WaitGroup
-	loops.Go(func() {
-		if err := n.applier.runApply(ctx); err != nil {
-			n.fail(fmt.Errorf("apply the log to the index: %w", err))
-		}
-	})
+	loops.Go(func() { n.runApplier(ctx) })
 	loops.Go(n.kickOnWrites(ctx))
 	loops.Go(func() { n.runTrim(ctx) })
 	loops.Go(func() { n.runRole(ctx) })
@@ -164,10 +164,14 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) kickOnWrites(ctx context.Context) func() {
 	changed, stop := n.store.Log().Subscribe()
 	return func() {
-		defer stop()
+		defer func() { stop() }()
 		for {
 			select {
 			case <-changed:
+				n.applier.kick()
+			case <-n.installed:
+				stop()
+				changed, stop = n.store.Log().Subscribe()
 				n.applier.kick()
 			case <-ctx.Done():
 				return
@@ -222,6 +226,9 @@ func (n *Node) noteRecovery() {
 	text := fmt.Sprintf("recovered a log of %d bytes in %s", p.Append-p.Start, rec.Took.Round(time.Millisecond))
 	if rec.Log.TornBytes > 0 {
 		text += fmt.Sprintf(", cut a torn tail of %d bytes", rec.Log.TornBytes)
+	}
+	if rec.Quarantined != "" {
+		n.events.Add(adminapi.KindDamaged, 0, "its log is damaged and was moved aside, it joins as a new disk: "+rec.Quarantined)
 	}
 	if rec.LogLost {
 		text += "; its log was gone, so it begins as a new disk"

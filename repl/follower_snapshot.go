@@ -34,6 +34,10 @@ func (l *link) take(b wire.Snapshot) error {
 	if f.cfg.Taker == nil {
 		return refuse(wire.CodeSnapshot, e, "node %s needs the whole log of node %s and cannot take it in", f.cfg.Identity.Node, f.cfg.Leader)
 	}
+	if known := f.known(); b.End < known && f.cfg.Policy.Fenced() {
+		return &over{err: fmt.Errorf("%w: leader %s of epoch %d sends a log that ends at %d, but this one is committed up to %d under %s: "+
+			"stop this node and compare the logs", ErrBelowCommit, f.cfg.Leader, f.cfg.Epoch, b.End, known, f.cfg.Policy)}
+	}
 	taken, err := f.cfg.Taker.Take(b.Manifest)
 	if err != nil {
 		r := refuse(wire.CodeReceive, e, "node %s cannot take in the snapshot: %v", f.cfg.Identity.Node, err)

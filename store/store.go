@@ -53,8 +53,11 @@ type Config struct {
 	SegmentSize   int64         // see wal.Config
 	FlushInterval time.Duration // see wal.Config
 	ReserveBytes  int64         // see wal.Config
-	Logger        *slog.Logger  // nil: silent
-	Now           func() time.Time
+	// Quarantine lets Open move a damaged log aside and begin anew, as a new
+	// incarnation: for a node whose peers hold what it held.
+	Quarantine bool
+	Logger     *slog.Logger // nil: silent
+	Now        func() time.Time
 }
 
 func (c Config) withDefaults() Config {
@@ -88,6 +91,9 @@ type Recovered struct {
 	// LogLost means that the directory had a log and it is gone: the store is
 	// empty and has a new incarnation.
 	LogLost bool
+	// Quarantined is the damage because of which the log was moved aside, ""
+	// if it was not. LogLost is set then.
+	Quarantined string
 	// IndexRebuilt is why the index was made anew from the log, "" if it was
 	// not.
 	IndexRebuilt string
@@ -141,7 +147,13 @@ func Open(cfg Config) (*Store, error) {
 	}
 	began := time.Now()
 	s := &Store{cfg: cfg.withDefaults()}
-	if err := s.open(); err != nil {
+	err := s.open()
+	if s.canQuarantine(err) {
+		if s, err = s.quarantine(err); s == nil {
+			return nil, fmt.Errorf("open store %s: %w", cfg.Dir, err)
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", cfg.Dir, err), s.release())
 	}
 	s.recovered.Took = time.Since(began)

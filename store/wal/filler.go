@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -183,5 +184,9 @@ func (l *Log) retryFill() {
 
 // discardSpare closes and removes a spare.
 func (l *Log) discardSpare(s *segment) error {
-	return errors.Join(s.file.File.Close(), l.cfg.FS.Remove(s.path))
+	err := l.cfg.FS.Remove(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // the directory was moved aside
+	}
+	return errors.Join(s.file.File.Close(), err)
 }
