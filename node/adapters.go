@@ -21,6 +21,9 @@ func (l *leadership) Propose(b *record.Batch, done func(error)) {
 		if errors.Is(err, repl.ErrNoQuorum) {
 			err = broker.ErrNoQuorum
 		}
+		if errors.Is(err, repl.ErrFull) {
+			err = broker.ErrDiskFull
+		}
 		done(err)
 	})
 }

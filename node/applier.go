@@ -109,6 +109,17 @@ func (a *applier) truncate(to record.Position) error {
 	return a.store.Truncate(to)
 }
 
+// replace lets f replace the log, which then ends at end, while nothing is
+// applied.
+func (a *applier) replace(end record.Position, f func() error) error {
+	a.run.Lock()
+	defer a.run.Unlock()
+	a.mu.Lock()
+	a.mu.target, a.mu.err = min(a.mu.target, end), nil
+	a.mu.Unlock()
+	return f()
+}
+
 // runApply applies until ctx ends. An error is final: an index that could not
 // be written must not be served from.
 func (a *applier) runApply(ctx context.Context) error {

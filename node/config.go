@@ -12,11 +12,14 @@ import (
 	"baton/repl/quorum"
 )
 
-// Defaults of the times that operators change most.
+// Defaults of the settings that operators change most.
 const (
 	DefaultSessionTimeout  = 4 * time.Second
 	DefaultElectionTimeout = time.Second
 	DefaultQuorumTimeout   = 10 * time.Second
+	DefaultSegmentSize     = 64 << 20
+	DefaultRetainBytes     = 1 << 30
+	compactSegments        = 8
 )
 
 // Config of a Node. The zero value of a field means its default; Validate
@@ -50,7 +53,16 @@ type Config struct {
 	ElectionTimeout time.Duration // election-timeout, default 1 s
 	QuorumTimeout   time.Duration // how long a producer waits for a quorum, default 10 s
 	SegmentSize     int64         // default 64 MiB
-	MaxConnections  int           // of STOMP clients, default 10,000
+	// RetainBytes is how much log that no queue needs any more a leader keeps
+	// for members that lack it, default 1 GiB.
+	RetainBytes int64
+	// CompactBytes is how much log the oldest messages may keep behind them
+	// before they are moved up, default 8 segments.
+	CompactBytes int64
+	// RetentionInterval is how often the node looks what it can free, default
+	// 1 s.
+	RetentionInterval time.Duration
+	MaxConnections    int // of STOMP clients, default 10,000
 
 	Version string // shown in the status
 	Logger  *slog.Logger
@@ -86,6 +98,18 @@ func (c Config) withDefaults() Config {
 	if c.QuorumTimeout <= 0 {
 		c.QuorumTimeout = DefaultQuorumTimeout
 	}
+	if c.SegmentSize == 0 {
+		c.SegmentSize = DefaultSegmentSize
+	}
+	if c.RetainBytes == 0 {
+		c.RetainBytes = DefaultRetainBytes
+	}
+	if c.CompactBytes == 0 {
+		c.CompactBytes = compactSegments * c.SegmentSize
+	}
+	if c.RetentionInterval <= 0 {
+		c.RetentionInterval = time.Second
+	}
 	if c.MaxConnections <= 0 {
 		c.MaxConnections = 10000
 	}
@@ -118,6 +142,12 @@ func (c Config) Validate() error {
 	}
 	if c.Replicas < 1 || c.Replicas > 99 {
 		bad("--replicas is %d: it is the configured size of the cluster, 1 to 99, usually 3", c.Replicas)
+	}
+	if c.RetainBytes < 0 {
+		bad("--retain-bytes is %d: it is a number of bytes", c.RetainBytes)
+	}
+	if c.CompactBytes < 0 {
+		bad("--compact-bytes is %d: it is a number of bytes", c.CompactBytes)
 	}
 	if _, err := quorum.Parse(c.Sync); err != nil {
 		bad("--sync: %w", err)

@@ -30,7 +30,8 @@ func (r *role) follow(s election.Step) bool {
 		Identity: r.n.identity(), Leader: s.Leader, Address: address, Epoch: s.Epoch,
 		Log: r.n.replLog(), Policy: r.n.policy, Commit: r.n.knownCommit(),
 		Applied: func() record.Position { p, _ := r.n.store.Applied(); return p },
-		Seal:    r.n.store.Seal, Sealed: r.n.sealed,
+		Taker:   snapshots{r.n.store}, Whole: r.damaged != "",
+		Seal: r.n.store.Seal, Sealed: r.n.sealed,
 		DeadAfter: r.n.cfg.ElectionTimeout, HeartbeatInterval: r.n.cfg.ElectionTimeout / 10,
 		Listener: r.n.followerListener(r.followGen, s),
 		Logger:   r.n.cfg.Logger,
@@ -93,6 +94,11 @@ func (n *Node) followerListener(gen uint64, s election.Step) repl.FollowerListen
 		InSync: func() {
 			n.events.Add(adminapi.KindInSync, epoch, "in sync with "+s.Leader, "leader", s.Leader)
 		},
+		SnapshotStarted: func(e repl.SnapshotEvent) {
+			n.events.Add(adminapi.KindSnapshotStarted, epoch, fmt.Sprintf("receives the %s of %s, at %d", e, s.Leader, e.Resumed),
+				"leader", s.Leader, "start", fmt.Sprint(e.Start), "end", fmt.Sprint(e.End))
+		},
+		SnapshotReceived: func(e repl.SnapshotEvent) { post(func(r *role) { r.install(s, e) }) },
 		Fenced: func(higher record.Epoch) {
 			n.events.Add(adminapi.KindFenced, uint64(higher), fmt.Sprintf("%s of epoch %d is fenced by epoch %d", s.Leader, s.Epoch, higher))
 			post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, s.Epoch })
@@ -100,7 +106,7 @@ func (n *Node) followerListener(gen uint64, s election.Step) repl.FollowerListen
 		Refused: func(code wire.Code, text string) {
 			n.events.Add(adminapi.KindRefused, epoch, fmt.Sprintf("%s refuses this node: %s", s.Leader, text), "code", fmt.Sprint(code))
 		},
-		LogFailed: func(err error) { n.fail(fmt.Errorf("write the log: %w", err)) },
+		LogFailed: n.logFailed,
 	}
 }
 

@@ -59,6 +59,7 @@ func (r *role) promote(epoch record.Epoch) bool {
 	leader, err := repl.StartLeader(repl.LeaderConfig{
 		Identity: n.identity(), Epoch: epoch, Log: n.replLog(), Voters: voters, Replicas: n.cfg.Replicas, Policy: n.policy,
 		Commit:            n.knownCommit(),
+		Giver:             snapshots{n.store},
 		EpochStart:        record.EpochStart{ClusterID: r.self.ClusterID, Leader: n.cfg.ID, Replicas: n.cfg.Replicas, Members: voters},
 		HeartbeatInterval: n.cfg.ElectionTimeout / 10,
 		QuorumTimeout:     n.cfg.QuorumTimeout,
@@ -78,6 +79,7 @@ func (r *role) promote(epoch record.Epoch) bool {
 	n.setLeadership(l)
 	l.wg.Go(l.runCommit)
 	l.wg.Go(l.runServe)
+	l.wg.Go(l.runCompact)
 	return true
 }
 
@@ -250,7 +252,18 @@ func (l *leadership) listener() repl.LeaderListener {
 			n.events.Add(adminapi.KindNoQuorum, epoch, fmt.Sprintf("no quorum: %v missing; producers wait", missing))
 		},
 		QuorumBack: func() { n.events.Add(adminapi.KindQuorumBack, epoch, "the quorum is back") },
-		LogFailed:  func(err error) { n.fail(fmt.Errorf("write the log: %w", err)) },
+		SnapshotStarted: func(e repl.SnapshotEvent) {
+			n.events.Add(adminapi.KindSnapshotStarted, epoch, fmt.Sprintf("sends the %s to %s, at %d: %s", e, e.Node, e.Resumed, e.Reason),
+				"follower", e.Node, "start", fmt.Sprint(e.Start), "end", fmt.Sprint(e.End))
+		},
+		SnapshotFinished: func(e repl.SnapshotEvent, err error) {
+			text := fmt.Sprintf("%s has the %s", e.Node, e)
+			if err != nil {
+				text = fmt.Sprintf("could not send the whole log to %s, which will ask again: %v", e.Node, err)
+			}
+			n.events.Add(adminapi.KindSnapshotFinished, epoch, text, "follower", e.Node, "start", fmt.Sprint(e.Start), "end", fmt.Sprint(e.End))
+		},
+		LogFailed: n.logFailed,
 	}
 }
 

@@ -39,10 +39,14 @@ type Node struct {
 
 	adminAddr, replAddr string
 
+	trimNow chan struct{} // capacity 1: wakes runTrim
+
 	wg     sync.WaitGroup // writes to ZooKeeper under way
 	failed chan error     // capacity 1: the first error that ends the node
 	stop   chan struct{}  // closed by Shutdown
-	once   sync.Once
+	// The log was replaced, both of capacity 1: for kickOnWrites and runApplier.
+	installed, replaced chan struct{}
+	once                sync.Once
 
 	mu struct { // a leaf: nothing is called while it is held
 		sync.Mutex
@@ -71,8 +75,9 @@ func Start(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, policy: policy, started: time.Now(), mail: newMailbox(),
-		events: events.New(cfg.ID, eventsKept, cfg.Logger), failed: make(chan error, 1), stop: make(chan struct{})}
+	n := &Node{cfg: cfg, policy: policy, started: time.Now(), mail: newMailbox(), trimNow: make(chan struct{}, 1),
+		events: events.New(cfg.ID, eventsKept, cfg.Logger), failed: make(chan error, 1), stop: make(chan struct{}),
+		installed: make(chan struct{}, 1), replaced: make(chan struct{}, 1)}
 	n.mu.role = roleStatus{role: adminapi.RoleStarting}
 	if err := n.open(); err != nil {
 		n.close()
@@ -100,7 +105,8 @@ func (n *Node) open() error {
 	n.adminAddr = adminLn.Addr().String()
 	n.events.Add(adminapi.KindStarted, 0, "started", "version", cfg.Version)
 
-	n.store, err = store.Open(store.Config{Dir: cfg.DataDir, SegmentSize: cfg.SegmentSize, FlushInterval: n.flushInterval(), Logger: cfg.Logger})
+	n.store, err = store.Open(store.Config{Dir: cfg.DataDir, SegmentSize: cfg.SegmentSize, FlushInterval: n.flushInterval(),
+		Quarantine: cfg.Replicas > 1, Logger: cfg.Logger})
 	if err != nil {
 		return errors.Join(err, replLn.Close(), adminLn.Close())
 	}
@@ -131,12 +137,9 @@ func (n *Node) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var loops sync.WaitGroup
-	loops.Go(func() {
-		if err := n.applier.runApply(ctx); err != nil {
-			n.fail(fmt.Errorf("apply the log to the index: %w", err))
-		}
-	})
+	loops.Go(func() { n.runApplier(ctx) })
 	loops.Go(n.kickOnWrites(ctx))
+	loops.Go(func() { n.runTrim(ctx) })
 	loops.Go(func() { n.runRole(ctx) })
 	var err error
 	select {
@@ -161,10 +164,14 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) kickOnWrites(ctx context.Context) func() {
 	changed, stop := n.store.Log().Subscribe()
 	return func() {
-		defer stop()
+		defer func() { stop() }()
 		for {
 			select {
 			case <-changed:
+				n.applier.kick()
+			case <-n.installed:
+				stop()
+				changed, stop = n.store.Log().Subscribe()
 				n.applier.kick()
 			case <-ctx.Done():
 				return
@@ -220,6 +227,9 @@ func (n *Node) noteRecovery() {
 	if rec.Log.TornBytes > 0 {
 		text += fmt.Sprintf(", cut a torn tail of %d bytes", rec.Log.TornBytes)
 	}
+	if rec.Quarantined != "" {
+		n.events.Add(adminapi.KindDamaged, 0, "its log is damaged and was moved aside, it joins as a new disk: "+rec.Quarantined)
+	}
 	if rec.LogLost {
 		text += "; its log was gone, so it begins as a new disk"
 	}
@@ -259,7 +269,32 @@ type truncatingLog struct {
 	applier *applier
 }
 
-func (l truncatingLog) TruncateTo(to record.Position) error { return l.applier.truncate(to) }
+func (l truncatingLog) TruncateTo(to record.Position) error {
+	return fullError(l.applier.truncate(to))
+}
+
+func (l truncatingLog) Append(epoch record.Epoch, commit record.Position, b *record.Batch) (record.Position, error) {
+	end, err := l.Log.Append(epoch, commit, b)
+	return end, fullError(err)
+}
+
+func (l truncatingLog) AppendUrgent(epoch record.Epoch, commit record.Position, b *record.Batch) (record.Position, error) {
+	end, err := l.Log.AppendUrgent(epoch, commit, b)
+	return end, fullError(err)
+}
+
+func (l truncatingLog) AppendRaw(b []byte) (record.Position, error) {
+	end, err := l.Log.AppendRaw(b)
+	return end, fullError(err)
+}
+
+// fullError is the log's word for a full disk in that of replication.
+func fullError(err error) error {
+	if errors.Is(err, wal.ErrFull) {
+		return fmt.Errorf("%w: %w", repl.ErrFull, err)
+	}
+	return err
+}
 
 func (n *Node) setLeadership(l *leadership) {
 	n.mu.Lock()

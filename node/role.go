@@ -26,6 +26,7 @@ type role struct {
 	leadership *leadership
 	follower   *repl.Follower
 
+	damaged    string    // why the log has to be replaced, "" if it need not
 	followGen  uint64    // counts links, so that the last words of an old one are known
 	unfitUntil time.Time // Self.Unfit is cleared then
 	aloneUntil time.Time // a leader that too few attach to resigns then; zero = enough do

@@ -95,7 +95,7 @@ func (n *Node) Status() adminapi.Status {
 func (n *Node) positions(s *adminapi.Status) {
 	p := n.store.Log().Positions()
 	applied, chain := n.store.Applied()
-	s.Positions = adminapi.Positions{Start: uint64(p.Start), Checkpoint: uint64(p.Start), Applied: uint64(applied), Commit: uint64(applied),
+	s.Positions = adminapi.Positions{Start: uint64(p.Start), Checkpoint: min(uint64(n.store.Checkpoint()), uint64(applied)), Applied: uint64(applied), Commit: uint64(applied),
 		Flush: uint64(p.Flush), Append: uint64(p.Append)}
 	s.Chain = adminapi.Chain{Position: uint64(applied), Hash: fmt.Sprintf("%016x", chain)}
 	for _, c := range n.store.Index().Points() {

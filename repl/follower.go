@@ -33,6 +33,12 @@ type FollowerListener struct {
 	// InSync says, once per link, that all that the leader had when the link
 	// came up has been appended.
 	InSync func()
+	// SnapshotStarted says that the leader sends its whole log, because it no
+	// longer retains what this node lacks.
+	SnapshotStarted func(SnapshotEvent)
+	// SnapshotReceived says that the follower has ended because the Taker has
+	// a whole log, durably: install it and follow again.
+	SnapshotReceived func(SnapshotEvent)
 	// Fenced says that the followed epoch is over: this node has sealed a
 	// higher one, or the leader's node has. The follower has ended.
 	Fenced func(epoch record.Epoch)
@@ -53,6 +59,10 @@ type FollowerConfig struct {
 	Log      Log
 	Policy   quorum.Policy   // default quorum_disk
 	Commit   record.Position // what the node knows to be committed in its own log
+	// Taker takes in the leader's whole log if that is needed. nil: it is
+	// refused. Whole asks for it because Log is damaged.
+	Taker Taker
+	Whole bool
 	// Applied is sent along with acks, for the leader's status; may be nil.
 	Applied func() record.Position
 	// Seal durably promises to refuse every epoch below the given one. Sealed
@@ -117,6 +127,7 @@ type Follower struct {
 		status FollowerLink
 		heard  time.Time // last frame of the leader
 		commit record.Position
+		taking *transfer // nil while no snapshot is received
 
 		// as in package progress: the leader's end at markAt was mark
 		caughtUp time.Time
@@ -139,7 +150,13 @@ type FollowerLink struct {
 	Lag             time.Duration // since it held all that the leader had
 	Err             error         // why the last attempt failed, or the follower ended
 	Ended           bool
+	// Snapshot is set while the leader's whole log is received: its start, its
+	// end, and how far it is.
+	Snapshot *SnapshotProgress
 }
+
+// SnapshotProgress is how far a snapshot is.
+type SnapshotProgress struct{ Start, End, At record.Position }
 
 // StartFollower begins to follow. It returns at once; the link is made, and
 // made again after every loss, in the background.
@@ -176,6 +193,9 @@ func (f *Follower) Status() FollowerLink {
 	defer f.mu.Unlock()
 	s := f.mu.status
 	s.LastHeard, s.LeaderCommit = now.Sub(f.mu.heard), f.mu.commit
+	if t := f.mu.taking; t != nil {
+		s.Snapshot = &SnapshotProgress{Start: t.Start, End: t.End, At: t.at}
+	}
 	if written < s.LeaderEnd {
 		s.LagBytes, s.Lag = uint64(s.LeaderEnd-written), now.Sub(f.mu.caughtUp)
 	}
@@ -232,6 +252,8 @@ func (f *Follower) setLink(up bool, err error) {
 type over struct {
 	err    error
 	fenced record.Epoch // set if the epoch is over
+
+	received *SnapshotEvent // set if a snapshot is complete
 }
 
 func (o *over) Error() string { return o.err.Error() }

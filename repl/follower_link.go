@@ -158,6 +158,13 @@ func (f *Follower) end(o *over) {
 		}
 		return
 	}
+	if o.received != nil {
+		f.cfg.Logger.Info("received a snapshot", "start", o.received.Start, "end", o.received.End)
+		if cb := f.cfg.Listener.SnapshotReceived; cb != nil {
+			cb(*o.received)
+		}
+		return
+	}
 	f.cfg.Logger.Error("follower failed", keyError, o.err)
 	if cb := f.cfg.Listener.LogFailed; cb != nil {
 		cb(o.err)

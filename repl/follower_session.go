@@ -71,7 +71,7 @@ func (l *link) attach(peer transport.Peer) error {
 		}
 	}
 	p := f.cfg.Log.Positions()
-	if err := l.conn.Send(e, wire.Attach{Start: p.Start, End: p.Append, Boundaries: f.cfg.Log.EpochBoundaries()}); err != nil {
+	if err := l.conn.Send(e, wire.Attach{Start: p.Start, End: p.Append, Boundaries: f.cfg.Log.EpochBoundaries(), Whole: f.cfg.Whole}); err != nil {
 		return fmt.Errorf("send attach: %w", err)
 	}
 	epoch, body, err := l.conn.Next()
@@ -89,6 +89,11 @@ func (l *link) attach(peer transport.Peer) error {
 			return refuse(wire.CodeProtocol, epoch, "node %s answered in epoch %d, not %d", peer.Node, epoch, e)
 		}
 		return l.adopt(b, p)
+	case wire.Snapshot:
+		if epoch != e {
+			return refuse(wire.CodeProtocol, epoch, "node %s answered in epoch %d, not %d", peer.Node, epoch, e)
+		}
+		return l.take(b)
 	}
 	return refuse(wire.CodeProtocol, epoch, "a %s frame came where a position frame belongs", body.Type())
 }
@@ -110,7 +115,11 @@ func (l *link) adopt(a wire.Position, p record.Positions) error {
 			return fencedBy(sealed, "epoch %d was sealed before the log was cut", sealed)
 		}
 		f.cfg.Logger.Warn("cutting a divergent tail", "from", p.Append, "to", a.At, "tail_epoch", p.Epoch)
-		if err := f.cfg.Log.TruncateTo(a.At); err != nil {
+		err := f.cfg.Log.TruncateTo(a.At)
+		if errors.Is(err, ErrFull) {
+			return fmt.Errorf("truncate log from %d to %d: %w", p.Append, a.At, err) // the next attempt may find space
+		}
+		if err != nil {
 			return logOver(fmt.Sprintf("truncate log from %d to %d", p.Append, a.At), err)
 		}
 		if cb := f.cfg.Listener.Truncated; cb != nil {
@@ -233,9 +242,9 @@ func (l *link) append(b []byte) error {
 			break
 		}
 	}
-	end, err := l.f.cfg.Log.AppendRaw(b)
+	end, err := l.appendRaw(b)
 	if err != nil {
-		return logOver(fmt.Sprintf("append at %d", l.end), err)
+		return err
 	}
 	if end != at {
 		panic(fmt.Sprintf("repl: log ends at %d after batches up to %d were appended", end, at))

@@ -24,6 +24,10 @@ type LeaderListener struct {
 	FollowerInSync   func(node string)
 	// CatchUp says that a follower attached behind the leader.
 	CatchUp func(node string, from, to record.Position)
+	// SnapshotStarted says that a follower gets the whole log, and from where;
+	// SnapshotFinished that it has it (nil) or that the transfer was cut.
+	SnapshotStarted  func(SnapshotEvent)
+	SnapshotFinished func(SnapshotEvent, error)
 	// LearnerCaughtUp says that a member which does not vote holds everything
 	// that is committed, on stable storage. Whoever registers members may now
 	// register this incarnation and call SetVoter. It is told again every
@@ -57,9 +61,12 @@ type LeaderConfig struct {
 	// Voters are the registered members, this node included, with the
 	// incarnations that count. A member with an empty incarnation is served
 	// but never counted.
-	Voters            map[string]string
-	Replicas          int
-	Policy            quorum.Policy   // default quorum_disk
+	Voters   map[string]string
+	Replicas int
+	Policy   quorum.Policy // default quorum_disk
+	// Giver makes snapshots for followers that need what is no longer retained.
+	// nil: they are refused.
+	Giver             Giver
 	Progress          progress.Config // Disk is set from Policy
 	HeartbeatInterval time.Duration   // default 100 ms
 	QuorumTimeout     time.Duration   // bound of a proposal, default 10 s
@@ -166,7 +173,7 @@ func StartLeader(cfg LeaderConfig) (*Leader, error) {
 	}
 	b := record.NewBatch(256)
 	b.Add(record.TypeEpochStart, cfg.EpochStart.AppendTo)
-	end, err := cfg.Log.Append(cfg.Epoch, cfg.Commit, b)
+	end, err := cfg.Log.AppendUrgent(cfg.Epoch, cfg.Commit, b)
 	if err != nil {
 		return nil, fmt.Errorf("append epoch-start record: %w: %w", ErrLog, err)
 	}

@@ -11,6 +11,7 @@ import (
 // by Leader.mu.
 type peer struct {
 	prog        progress.Follower
+	giving      *giving  // the snapshot that its session sends, nil if none
 	session     *session // newest; nil when it is not connected
 	incarnation string   // of the newest session that was attached
 	remote      string

@@ -53,7 +53,9 @@ func (q *queue) pop() waiter {
 //
 // Propose never waits for the network by itself. It waits while more than
 // OutstandingBytes are not yet committed, or during a transfer, but at most
-// QuorumTimeout; then done gets ErrOverloaded or ErrTransferring. After the
+// QuorumTimeout; then done gets ErrOverloaded or ErrTransferring. It gets
+// ErrFull if the disk is full, which leadership survives; batches that are
+// urgent (record.Batch) still have the log's reserve then. After the
 // append done gets ErrNoQuorum when QuorumTimeout has passed, ErrStopped,
 // ErrFenced or ErrLog when leadership ended; each with ErrInDoubt.
 func (l *Leader) Propose(b *record.Batch, done func(error)) {
@@ -84,7 +86,14 @@ func (l *Leader) appendBatch(b *record.Batch, w *waiter) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	end, err := l.cfg.Log.Append(l.cfg.Epoch, l.Commit(), b)
+	appendTo := l.cfg.Log.Append
+	if b.Urgent() {
+		appendTo = l.cfg.Log.AppendUrgent
+	}
+	end, err := appendTo(l.cfg.Epoch, l.Commit(), b)
+	if errors.Is(err, ErrFull) {
+		return fmt.Errorf("append proposal: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("append proposal: %w: %w", ErrLog, err)
 	}

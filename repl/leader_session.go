@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"baton/repl/diverge"
@@ -44,6 +45,8 @@ type session struct {
 	rttAt  time.Time
 
 	sentCommit record.Position // runSend's own
+
+	giving *giving // set before runGive starts, nil in a session that sends the log
 }
 
 // serve runs a session until it ends and reports how it went. It returns soon
@@ -67,7 +70,11 @@ func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
 		old.conn.Close()
 		<-old.done
 	}
-	answer, refusal := l.decide(a)
+	answer, whole, refusal := l.decide(a)
+	if whole != "" {
+		l.giveTo(s, p, whole, log)
+		return
+	}
 	if refusal != nil {
 		log.Warn("follower refused", keyError, conn.Refuse(l.cfg.Epoch, *refusal))
 		return
@@ -129,19 +136,39 @@ func (l *Leader) unclaim(s *session) {
 	poke(l.kick)
 }
 
-// decide answers where the follower's log goes on.
-func (l *Leader) decide(a wire.Attach) (wire.Position, *wire.Refuse) {
+// giveTo runs a session that sends a snapshot.
+func (l *Leader) giveTo(s *session, p transport.Peer, why string, log *slog.Logger) {
+	err := s.give(p, why, log)
+	log.Info("snapshot session ended", keyError, err)
+	l.lost(s)
+	if f := l.cfg.Listener.SnapshotFinished; f != nil && s.giving != nil {
+		l.mu.Lock()
+		event := s.giving.SnapshotEvent
+		l.mu.Unlock()
+		f(event, err)
+	}
+}
+
+// decide answers where the follower's log goes on, or why it gets the whole
+// log, or why it gets nothing.
+func (l *Leader) decide(a wire.Attach) (answer wire.Position, whole string, refusal *wire.Refuse) {
 	p := l.cfg.Log.Positions()
+	if a.Whole && l.cfg.Giver != nil {
+		return answer, "the follower's log is damaged", nil
+	}
 	v := diverge.Decide(diverge.Log{Start: p.Start, End: p.Append, Boundaries: l.cfg.Log.EpochBoundaries()},
 		diverge.Log{Start: a.Start, End: a.End, Boundaries: a.Boundaries}, l.cfg.Epoch)
 	switch v.Kind {
 	case diverge.Continue, diverge.Truncate:
 		return wire.Position{Truncate: v.Kind == diverge.Truncate, AckWrites: l.cfg.Policy.Mem(),
-			At: v.At, LeaderEnd: p.Append, Commit: l.Commit()}, nil
+			At: v.At, LeaderEnd: p.Append, Commit: l.Commit()}, "", nil
 	case diverge.Snapshot:
-		return wire.Position{}, &wire.Refuse{Code: wire.CodeSnapshot, Epoch: l.cfg.Epoch, Text: v.Reason}
+		if l.cfg.Giver != nil {
+			return answer, v.Reason, nil
+		}
+		return answer, "", &wire.Refuse{Code: wire.CodeSnapshot, Epoch: l.cfg.Epoch, Text: v.Reason}
 	}
-	return wire.Position{}, &wire.Refuse{Code: wire.CodeDiverged, Epoch: l.cfg.Epoch, Text: v.Reason}
+	return answer, "", &wire.Refuse{Code: wire.CodeDiverged, Epoch: l.cfg.Epoch, Text: v.Reason}
 }
 
 // attach begins the session's progress and tells about it.
@@ -216,6 +243,8 @@ func (s *session) receive() error {
 			err = s.acked(b)
 		case wire.HeartbeatAck:
 			s.ponged(b)
+		case wire.Want:
+			err = s.wanted(b)
 		default:
 			err = fmt.Errorf("unexpected %s frame", body.Type())
 		}

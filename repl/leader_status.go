@@ -46,6 +46,7 @@ type FollowerStatus struct {
 	RTT                       time.Duration // last append to its ack under the policy
 	Ping                      time.Duration // last heartbeat to its answer
 	CatchUp                   *progress.CatchUp
+	Snapshot                  bool // CatchUp is that of a whole log
 }
 
 // Status returns the leader's view.
@@ -73,6 +74,10 @@ func (l *Leader) Status() LeaderStatus {
 		}
 		if c, ok := pe.prog.CatchUp(end, now); ok {
 			f.CatchUp = &c
+		}
+		if g := pe.giving; g != nil {
+			f.State, f.Connected, f.Remote = progress.CatchingUp, true, pe.remote
+			f.Received, f.CatchUp, f.Snapshot = g.at, g.catchUp(now), true
 		}
 		s.Followers = append(s.Followers, f)
 	}

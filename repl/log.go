@@ -16,9 +16,14 @@ import (
 type Log interface {
 	// Append puts b at the end in the given epoch and returns the new end. It
 	// returns when the batch is accepted, before it is written. The log owns b.
+	// An error that wraps ErrFull refuses this batch only.
 	Append(epoch record.Epoch, commit record.Position, b *record.Batch) (end record.Position, err error)
+	// AppendUrgent is Append for what frees space or begins an epoch: it may
+	// use what is held in reserve for a full disk.
+	AppendUrgent(epoch record.Epoch, commit record.Position, b *record.Batch) (end record.Position, err error)
 	// AppendRaw appends whole batches of a leader, which continue the log
-	// exactly. The log owns b from then on.
+	// exactly. The log owns b from then on. An error that wraps ErrFull means
+	// that nothing was appended and that it may be tried again.
 	AppendRaw(b []byte) (end record.Position, err error)
 	// Read returns whole batches from a batch boundary on, up to Written: at
 	// most max bytes, but at least one batch. nil, nil at the end. The caller
@@ -28,7 +33,8 @@ type Log interface {
 	Positions() record.Positions
 	// EpochBoundaries lists the epochs of the log, oldest first.
 	EpochBoundaries() []record.EpochBoundary
-	// TruncateTo cuts the log at a batch boundary, durably.
+	// TruncateTo cuts the log at a batch boundary, durably. After ErrFull
+	// nothing has changed.
 	TruncateTo(to record.Position) error
 	// Subscribe returns a coalesced signal of every move of Written or Flush
 	// and of a failure, and what ends it.
@@ -60,10 +66,14 @@ var (
 	// ErrInDoubt comes along with another error when a proposal was appended:
 	// a later leader may commit it or cut it off.
 	ErrInDoubt = errors.New("repl: outcome in doubt")
+	// ErrFull means that the disk is full: the proposal was not appended.
+	ErrFull = errors.New("repl: disk full")
 	// ErrLog means that the node's own log failed.
 	ErrLog = errors.New("repl: log failed")
 	// ErrNotCandidate means that a node cannot take over leadership.
 	ErrNotCandidate = errors.New("repl: node cannot take over")
+	// ErrSnapshot means that a whole log was received and has to be installed.
+	ErrSnapshot = errors.New("repl: snapshot received")
 	// ErrBelowCommit means that a leader asked to cut off committed records.
 	ErrBelowCommit = errors.New("repl: truncation below the commit position")
 )

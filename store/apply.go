@@ -37,7 +37,9 @@ func (s *Store) openIndex() error {
 	if why := s.recovered.IndexRebuilt; why != "" {
 		s.cfg.Logger.Warn("rebuilding the index from the log", "why", why, "position", s.recovered.Log.Commit)
 	}
-	return s.Apply(s.recovered.Log.Commit, nil)
+	// What the start of the log stands on was applied, so it is committed; up
+	// to there the index may still name messages from below the start.
+	return s.Apply(max(s.recovered.Log.Commit, s.start.Applied), nil)
 }
 
 // misfit says why an index is not one of this log, "" if it is: the byte
@@ -46,6 +48,12 @@ func (s *Store) openIndex() error {
 func (s *Store) misfit(ix *index.Index) string {
 	applied, _ := ix.Applied()
 	pos := s.log.Positions()
+	if applied == 0 && pos.Start > 0 {
+		return "there was no index"
+	}
+	if applied < pos.Start {
+		return fmt.Sprintf("index is at position %d, log begins at %d", applied, pos.Start)
+	}
 	if applied > pos.Append {
 		return fmt.Sprintf("index is at position %d, log ends at %d", applied, pos.Append)
 	}
@@ -80,7 +88,8 @@ func (s *Store) setIndex(ix *index.Index) {
 	s.mu.index = ix
 }
 
-// discardIndex replaces the index by an empty one. s.applying is held, or the
+// discardIndex replaces the index by one that reflects nothing, or nothing
+// beyond what the start of the log stands on. s.applying is held, or the
 // store is being opened.
 func (s *Store) discardIndex() error {
 	if ix := s.Index(); ix != nil {
@@ -94,7 +103,7 @@ func (s *Store) discardIndex() error {
 		return err
 	}
 	s.setIndex(ix)
-	return nil
+	return s.beginIndex(ix)
 }
 
 // Apply brings the index up to a position that is known to be committed: whole
@@ -134,6 +143,7 @@ func (s *Store) apply(ix *index.Index, to record.Position, sink index.Sink) erro
 		if at >= to {
 			return nil
 		}
+		s.keepBase(ix, at) // a chunk never reaches over the end of a segment
 		raw, err := s.log.Read(at, applyChunk)
 		if err != nil {
 			return fmt.Errorf("apply log from position %d: %w", at, err)
@@ -179,21 +189,23 @@ func (s *Store) LastEpochStart() (record.EpochStart, record.Epoch, bool) {
 	return ix.LastEpochStart()
 }
 
-// Enqueued reads the message whose record is at a position.
+// Enqueued reads the message whose record, an enqueue or a move, is at a
+// position.
 func (s *Store) Enqueued(at record.Position) (record.Enqueue, error) {
-	r, err := s.log.ReadRecord(at)
+	r, err := s.Log().ReadRecord(at)
 	if err != nil {
 		return record.Enqueue{}, err
 	}
-	if r.Type != record.TypeEnqueue {
+	if r.Type != record.TypeEnqueue && r.Type != record.TypeMove {
 		return record.Enqueue{}, fmt.Errorf("read message at position %d: the record is of type %s", at, r.Type)
 	}
-	return record.ParseEnqueue(r.Body)
+	return record.ParseMessage(r)
 }
 
 // Truncate cuts the log as wal.Log.TruncateTo does. If the index reflects
-// something of what is cut it starts again from nothing, and the next Apply
-// replays the log.
+// something of what is cut it starts again from the log's start, and the next
+// Apply replays the log. ErrTrimmed if the log's start stands on what is to be
+// cut.
 func (s *Store) Truncate(to record.Position) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -201,11 +213,19 @@ func (s *Store) Truncate(to record.Position) error {
 	if ix == nil {
 		return ErrClosed
 	}
+	if to < s.start.Applied {
+		return fmt.Errorf("%w: cut to %d asked for, segments below %d were freed by what lies below %d; "+
+			"empty the data directory so that the node copies everything from its peers", ErrTrimmed, to, s.start.Base, s.start.Applied)
+	}
 	if applied, _ := ix.Applied(); applied > to {
 		s.cfg.Logger.Warn("truncating below what the index reflects: it starts again", "position", to, "applied", applied)
 		if err := s.discardIndex(); err != nil {
 			return err
 		}
+	}
+	s.checkpoint.Store(0)
+	if err := s.dropBases(func(base record.Position) bool { return base > to }); err != nil {
+		return err
 	}
 	return s.log.TruncateTo(to)
 }

@@ -4,7 +4,8 @@
 //
 //	DIR/lock        locked while a process has the store open
 //	DIR/META        cluster id, node id, incarnation, sealed epoch; see Meta
-//	DIR/log/        segments, see package wal
+//	DIR/log/        segments, see package wal; START and *.base, see index.Trim and
+//	                index.Base: what it takes to begin above position 0
 //	DIR/index/      see package index; may be deleted while the node is down
 //	DIR/diverged/   tails that were cut off, for people to look at
 //

@@ -109,3 +109,11 @@ func newIncarnation() string {
 	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }
+
+// ParseMeta decodes a META file. Errors: ErrMeta, ErrVersion.
+func ParseMeta(b []byte) (Meta, error) {
+	if len(b) > metaLimit {
+		return Meta{}, fmt.Errorf("%w: %d bytes, at most %d", ErrMeta, len(b), metaLimit)
+	}
+	return decodeMeta(b)
+}

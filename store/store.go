@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"baton/store/index"
 	"baton/store/record"
+	"baton/store/snapshot"
 	"baton/store/vfs"
 	"baton/store/wal"
 )
@@ -37,6 +39,9 @@ var (
 	ErrForeign = errors.New("store: data directory belongs to another")
 	// ErrSealed means that a higher epoch was promised.
 	ErrSealed = errors.New("store: a higher epoch is sealed")
+	// ErrTrimmed means that records cannot be cut off, because segments were
+	// removed on the strength of them.
+	ErrTrimmed = errors.New("store: the start of the log stands on these records")
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("store: closed")
 )
@@ -47,8 +52,12 @@ type Config struct {
 	FS            vfs.FS        // nil: the operating system's
 	SegmentSize   int64         // see wal.Config
 	FlushInterval time.Duration // see wal.Config
-	Logger        *slog.Logger  // nil: silent
-	Now           func() time.Time
+	ReserveBytes  int64         // see wal.Config
+	// Quarantine lets Open move a damaged log aside and begin anew, as a new
+	// incarnation: for a node whose peers hold what it held.
+	Quarantine bool
+	Logger     *slog.Logger // nil: silent
+	Now        func() time.Time
 }
 
 func (c Config) withDefaults() Config {
@@ -71,7 +80,8 @@ func (c Config) Validate() error {
 
 func (c Config) wal() wal.Config {
 	return wal.Config{
-		Dir: c.Dir, FS: c.FS, SegmentSize: c.SegmentSize, FlushInterval: c.FlushInterval, Logger: c.Logger, Now: c.Now,
+		Dir: c.Dir, FS: c.FS, SegmentSize: c.SegmentSize, FlushInterval: c.FlushInterval,
+		ReserveBytes: c.ReserveBytes, Logger: c.Logger, Now: c.Now,
 	}
 }
 
@@ -81,6 +91,9 @@ type Recovered struct {
 	// LogLost means that the directory had a log and it is gone: the store is
 	// empty and has a new incarnation.
 	LogLost bool
+	// Quarantined is the damage because of which the log was moved aside, ""
+	// if it was not. LogLost is set then.
+	Quarantined string
 	// IndexRebuilt is why the index was made anew from the log, "" if it was
 	// not.
 	IndexRebuilt string
@@ -95,7 +108,7 @@ type Recovered struct {
 type Store struct {
 	cfg       Config
 	lock      io.Closer
-	log       *wal.Log
+	log       *wal.Log // replaced by Install; for those who hold applying
 	recovered Recovered
 
 	meta struct {
@@ -104,12 +117,24 @@ type Store struct {
 		err error // META may be the old or the new one; nothing is written after it
 	}
 
-	applying sync.Mutex // held by Apply, Truncate and Close, which take turns
+	trimming sync.Mutex // held by Trim; comes before applying
+	applying sync.Mutex // held by Apply, Truncate, Trim and Close, which take turns
+
+	// Guarded by applying, or nobody else is there yet.
+	start index.Trim      // why the log begins where it does; zero if it is whole
+	kept  record.Position // the base that keepBase saw last
+
+	checkpoint atomic.Uint64 // newest durable base
 
 	mu struct {
 		sync.Mutex
+		log    *wal.Log // the same, for everybody
 		index  *index.Index
 		closed bool
+
+		pins     map[uint64]record.Position // the log from there on is kept for a snapshot
+		pinID    uint64
+		receiver *snapshot.Receiver // the last one begun, nil if none since Install
 	}
 }
 
@@ -122,7 +147,13 @@ func Open(cfg Config) (*Store, error) {
 	}
 	began := time.Now()
 	s := &Store{cfg: cfg.withDefaults()}
-	if err := s.open(); err != nil {
+	err := s.open()
+	if s.canQuarantine(err) {
+		if s, err = s.quarantine(err); s == nil {
+			return nil, fmt.Errorf("open store %s: %w", cfg.Dir, err)
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", cfg.Dir, err), s.release())
 	}
 	s.recovered.Took = time.Since(began)
@@ -141,12 +172,16 @@ func (s *Store) open() error {
 		return err
 	}
 	s.lock = lock
+	if _, err := snapshot.Resume(s.cfg.FS, s.cfg.Dir); err != nil {
+		return err
+	}
 	if err := s.openMeta(); err != nil {
 		return err
 	}
-	if s.log, s.recovered.Log, err = wal.Open(s.cfg.wal()); err != nil {
+	if s.recovered.Log, err = s.openLog(); err != nil {
 		return err
 	}
+	s.mu.log = s.log
 	if !s.meta.HasLog {
 		if err := s.updateMeta(func(m *Meta) { m.HasLog = true }); err != nil {
 			return err
@@ -188,7 +223,7 @@ func (s *Store) hasSegments() (bool, error) {
 		return false, err
 	}
 	for _, info := range infos {
-		if !vfs.IsTemp(info.Name) {
+		if wal.IsSegmentName(info.Name) {
 			return true, nil
 		}
 	}
@@ -261,7 +296,12 @@ func (s *Store) Seal(e record.Epoch) error {
 }
 
 // Log returns the log. The Store closes it. Truncate the Store, not the Log.
-func (s *Store) Log() *wal.Log { return s.log }
+// After an Install it is another one: do not keep it.
+func (s *Store) Log() *wal.Log {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.log
+}
 
 // Recovered tells what Open found and did.
 func (s *Store) Recovered() Recovered { return s.recovered }

@@ -85,8 +85,16 @@ func nodeFlags(c *cobra.Command, cfg *node.Config, advertise *[3]string) {
 	f.StringToStringVar(&cfg.ReplVia, "repl-via", nil, "node=host:port,...: dial this address when that node leads, in place of what it advertises")
 	f.DurationVar(&cfg.ElectionTimeout, "election-timeout", node.DefaultElectionTimeout, "a leader that is silent for so long is suspected")
 	f.DurationVar(&cfg.QuorumTimeout, "quorum-timeout", node.DefaultQuorumTimeout, "how long a producer waits for a quorum before it gets an ERROR")
-	f.Int64Var(&cfg.SegmentSize, "segment-size", 64<<20, "bytes of one log segment")
+	retentionFlags(c, cfg)
 	f.IntVar(&cfg.MaxConnections, "max-connections", 10000, "STOMP connections at most")
+}
+
+// retentionFlags adds how much log a node keeps.
+func retentionFlags(c *cobra.Command, cfg *node.Config) {
+	f := c.Flags()
+	f.Int64Var(&cfg.SegmentSize, "segment-size", node.DefaultSegmentSize, "bytes of one log segment")
+	f.Int64Var(&cfg.RetainBytes, "retain-bytes", node.DefaultRetainBytes, "bytes of log that no queue needs which a leader keeps for members that lack them")
+	f.Int64Var(&cfg.CompactBytes, "compact-bytes", 0, "bytes of log that old messages may keep behind them before they are moved up; 0 = 8 segments")
 }
 
 // zkFlags adds the flags by which every command finds a cluster.

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	autoRetryInterval = time.Second // after ErrNoQuorum
+	autoRetryInterval = time.Second // after ErrNoQuorum or ErrDiskFull
 	autoBatchMax      = 64 << 10    // acks in one proposal
 )
 
@@ -100,7 +100,7 @@ func (b *Broker) proposeAcks(sets []ackSet) bool {
 		if err == nil {
 			return true
 		}
-		if !errors.Is(err, ErrNoQuorum) {
+		if !errors.Is(err, ErrNoQuorum) && !errors.Is(err, ErrDiskFull) {
 			b.cfg.Logger.Info("acks of auto-mode deliveries are in doubt", "error", err)
 			return true // this leadership is over
 		}

@@ -33,7 +33,7 @@ type Broker struct {
 }
 
 // New returns a broker over the queues of the index. The applier must call
-// Enqueued and Acked for everything that it applies after New began.
+// Enqueued, Acked and Moved for everything that it applies after New began.
 func New(cfg Config) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -97,6 +97,14 @@ func (b *Broker) Enqueued(name string, seq record.Sequence, at record.Position, 
 func (b *Broker) Acked(name string, seqs []record.Sequence) {
 	if q := b.find(name); q != nil {
 		q.acked(seqs)
+	}
+}
+
+// Moved tells that the record of a message is at another position of the log
+// now, and in the index. The old one may soon be gone.
+func (b *Broker) Moved(name string, seq record.Sequence, at record.Position, size int) {
+	if q := b.find(name); q != nil {
+		q.moved(seq, at)
 	}
 }
 

@@ -13,8 +13,9 @@ import (
 type Proposer interface {
 	// Propose takes over b and calls done exactly once: with nil when the batch
 	// is committed on a quorum, with ErrNoQuorum when that did not happen in
-	// time, with any other error when this node leads no more. After an error
-	// the outcome is in doubt. Propose may block for back-pressure, but must
+	// time, with ErrDiskFull when it was refused, with any other error when this
+	// node leads no more. After an error other than ErrDiskFull the outcome is
+	// in doubt. Propose may block for back-pressure, but must
 	// return when the leadership ends. done runs on the leader's goroutine and
 	// does not block; it may run before Propose returns.
 	Propose(b *record.Batch, done func(error))
@@ -64,6 +65,9 @@ var (
 	// ErrNoQuorum is what a Proposer reports when too few replicas confirmed in
 	// time. The outcome is in doubt.
 	ErrNoQuorum = errors.New("no quorum: not enough replicas confirmed in time; the outcome is in doubt")
+	// ErrDiskFull is what a Proposer reports when the leader's disk takes only
+	// acknowledgements. Nothing was stored.
+	ErrDiskFull = errors.New("disk full: the message was not stored; consume messages or free space on the leader's disk, then send again")
 	// ErrClosed means that the session or the broker is closed.
 	ErrClosed = errors.New("broker: closed")
 	// ErrQueueName means that a queue name cannot be used.

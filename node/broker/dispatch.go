@@ -15,6 +15,7 @@ type pick struct {
 	en  *entry
 	to  *Subscription
 	tag uint64
+	at  record.Position // of its record
 	msg *record.Message
 	how uint32 // redeliveries
 }
@@ -71,7 +72,7 @@ func (q *queue) choose(picks []pick) []pick {
 		en.state, en.owner, en.tag = stateDelivered, to, to.lastTag
 		q.delivered[en.seq] = en
 		to.hold(en)
-		p := pick{en, to, en.tag, q.release(en), en.redeliver}
+		p := pick{en, to, en.tag, en.at, q.release(en), en.redeliver}
 		if p.msg != nil {
 			en.id = p.msg.ID
 		}
@@ -146,14 +147,19 @@ func (q *queue) deliver(picks []pick) error {
 }
 
 // load reads a pick's message from the log. It is gone if an ack that was in
-// doubt has been committed after all, and its place in the log reused.
+// doubt has been committed after all, and its place in the log reused. If it
+// was moved since it was picked it is read from where the index has it now.
 func (q *queue) load(p *pick) (gone bool, err error) {
-	e, err := q.b.cfg.Messages.Enqueued(p.en.at)
-	if err == nil && e.Queue != q.name {
-		err = fmt.Errorf("broker: the message belongs to queue %q", e.Queue)
-	}
-	if err != nil {
-		err = fmt.Errorf("read message %d at position %d: %w", p.en.seq, p.en.at, err)
+	var e record.Enqueue
+	for at := p.at; ; {
+		e, err = q.b.cfg.Messages.Enqueued(at)
+		if err == nil && e.Queue != q.name {
+			err = fmt.Errorf("broker: the message belongs to queue %q", e.Queue)
+		}
+		if err == nil {
+			break
+		}
+		err = fmt.Errorf("read message %d at position %d: %w", p.en.seq, at, err)
 		found, errScan := q.b.cfg.Index.Scan(q.name, p.en.seq, 1)
 		if errScan != nil {
 			return false, errors.Join(err, errScan)
@@ -161,7 +167,10 @@ func (q *queue) load(p *pick) (gone bool, err error) {
 		if len(found) == 0 || found[0].Sequence != p.en.seq {
 			return true, nil
 		}
-		return false, err
+		if found[0].Position == at {
+			return false, err
+		}
+		at = found[0].Position
 	}
 	p.msg = &e.Message
 	q.mu.Lock()

@@ -160,6 +160,23 @@ func (q *queue) acked(seqs []record.Sequence) {
 	q.kick()
 }
 
+// moved notes where a message is read from now on. Its size stays what was
+// reserved for it.
+func (q *queue) moved(seq record.Sequence, at record.Position) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if en := q.delivered[seq]; en != nil {
+		en.at = at
+		return
+	}
+	for _, list := range [][]*entry{q.returned, q.ready} {
+		if i, found := search(list, seq); found {
+			list[i].at = at
+			return
+		}
+	}
+}
+
 func (q *queue) remove(list *[]*entry, seq record.Sequence) bool {
 	i, found := search(*list, seq)
 	if found {

@@ -18,15 +18,17 @@ func (c client) Release(size int) { c.out.release(size) }
 // Deliver encodes a message into the outbox.
 func (c client) Deliver(d broker.Delivery) { c.out.deliver(c.v(), &d) }
 
-// Settled sends the receipts of what is committed. Without a quorum each
-// operation gets an ERROR; after any other failure the leadership is over and
+// Settled sends the receipts of what is committed. Without a quorum,
+// and when the disk is full, each operation gets an ERROR; after any other failure the leadership is over and
 // the socket is closed without a word.
 func (c client) Settled(ops []broker.Op, err error) {
 	switch {
 	case err == nil:
 		c.confirm(ops)
 	case errors.Is(err, broker.ErrNoQuorum):
-		c.doubt(ops)
+		c.refuse(ops, broker.ErrNoQuorum)
+	case errors.Is(err, broker.ErrDiskFull):
+		c.refuse(ops, broker.ErrDiskFull)
 	default:
 		c.cut()
 	}
@@ -55,18 +57,18 @@ func (c client) confirm(ops []broker.Op) {
 	}
 }
 
-// doubt sends one ERROR for each operation that wanted a receipt, and one for
+// refuse sends one ERROR for each operation that wanted a receipt, and one for
 // all the others together.
-func (c client) doubt(ops []broker.Op) {
+func (c client) refuse(ops []broker.Op, err error) {
 	silent := false
 	for _, op := range ops {
 		if op.Receipt != "" {
-			c.sendError(broker.ErrNoQuorum.Error(), op.Receipt)
+			c.sendError(err.Error(), op.Receipt)
 		} else if op.Kind != broker.OpNack {
 			silent = true
 		}
 	}
 	if silent {
-		c.sendError(broker.ErrNoQuorum.Error(), "")
+		c.sendError(err.Error(), "")
 	}
 }

@@ -364,3 +364,16 @@ func TestNextLeadership(t *testing.T) {
 		d.wantBodies("1", "3", "4", "5", "6", "7", "8", "9")
 	}
 }
+
+// TestDiskFull: producers are told, stay connected, and go on afterwards.
+func TestDiskFull(t *testing.T) {
+	log := brokertest.NewLog()
+	_, address := startServer(t, log)
+	c := dial(t, address, "1.2")
+	log.Break(broker.ErrDiskFull)
+	c.send("q", "1", "receipt:r1")
+	require.Equal(t, "r1", c.wantError("disk full").Get("receipt-id"))
+	log.Break(nil)
+	c.publish("q", "2")
+	require.EqualValues(t, 1, log.Depth("q"), "what was refused is not there")
+}

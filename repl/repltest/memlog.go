@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"baton/repl"
 	"baton/store/record"
 )
 
@@ -33,6 +34,7 @@ type Log struct {
 		flush      record.Position
 		holdWrite  bool
 		holdFlush  bool
+		full       bool
 		failed     error
 		subs       map[chan struct{}]struct{}
 		cuts       []Cut
@@ -51,11 +53,23 @@ func NewLog() *Log {
 
 // Append implements repl.Log.
 func (l *Log) Append(epoch record.Epoch, commit record.Position, b *record.Batch) (record.Position, error) {
+	return l.append(epoch, commit, b, false)
+}
+
+// AppendUrgent implements repl.Log.
+func (l *Log) AppendUrgent(epoch record.Epoch, commit record.Position, b *record.Batch) (record.Position, error) {
+	return l.append(epoch, commit, b, true)
+}
+
+func (l *Log) append(epoch record.Epoch, commit record.Position, b *record.Batch, urgent bool) (record.Position, error) {
 	crc := b.Prepare()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.failed != nil {
 		return 0, l.mu.failed
+	}
+	if l.mu.full && !urgent {
+		return 0, repl.ErrFull
 	}
 	if epoch < l.mu.epoch {
 		return 0, fmt.Errorf("%w: epoch %d after %d", ErrGap, epoch, l.mu.epoch)
@@ -70,6 +84,9 @@ func (l *Log) Append(epoch record.Epoch, commit record.Position, b *record.Batch
 func (l *Log) AppendRaw(b []byte) (record.Position, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.mu.full {
+		return 0, repl.ErrFull
+	}
 	for len(b) > 0 && l.mu.failed == nil {
 		h, err := record.Verify(b)
 		if err != nil {
@@ -184,6 +201,14 @@ func (l *Log) HoldFlush(on bool) {
 	defer l.mu.Unlock()
 	l.mu.holdFlush = on
 	l.settle()
+}
+
+// SetFull makes the disk full, or gives it space again.
+func (l *Log) SetFull(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.full = on
+	l.notify()
 }
 
 // Fail ends the log: it takes nothing more and flushes nothing more.

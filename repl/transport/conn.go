@@ -104,6 +104,12 @@ func (c *Conn) SendAppend(epoch record.Epoch, commit record.Position, batches []
 	return c.write(c.out, batches)
 }
 
+// SendChunk writes a Chunk without copying its data.
+func (c *Conn) SendChunk(epoch record.Epoch, chunk wire.Chunk) error {
+	c.out = wire.AppendChunkHead(c.out[:0], epoch, chunk)
+	return c.write(c.out, chunk.Data)
+}
+
 // write gives each step a deadline of its own, so that a large batch over a
 // slow link is not mistaken for a peer that does not read.
 func (c *Conn) write(head, tail []byte) error {

@@ -49,10 +49,11 @@ const (
 	CodeSnapshot  Code = 8  // the leader no longer retains what the follower needs
 	CodeDiverged  Code = 9  // the follower's log cannot be explained
 	CodeProtocol  Code = 10 // the peer broke the protocol
+	CodeReceive   Code = 11 // the follower cannot take in the snapshot
 )
 
 var codeNames = [...]string{"", "not leader", "fenced", "other cluster", "wrong token", "protocol version",
-	"stranger", "wrong node", "snapshot needed", "diverged", "protocol error"}
+	"stranger", "wrong node", "snapshot needed", "diverged", "protocol error", "cannot take in the snapshot"}
 
 func (c Code) String() string {
 	if int(c) < len(codeNames) && c != 0 {
@@ -72,6 +73,8 @@ type Refuse struct {
 type Attach struct {
 	Start, End record.Position
 	Boundaries []record.EpochBoundary
+	// Whole asks for a snapshot, whatever the log holds: it is damaged.
+	Whole bool
 }
 
 // Position answers an Attach.
@@ -138,7 +141,10 @@ func (a Attach) appendTo(b []byte) []byte {
 	for _, e := range a.Boundaries {
 		b = appendU64(b, uint64(e.Epoch), uint64(e.Start))
 	}
-	return b
+	if a.Whole {
+		return append(b, attachWhole)
+	}
+	return append(b, 0)
 }
 
 const flagAckWrites = 1
@@ -202,6 +208,12 @@ func (f Frame) Parse() (Body, error) {
 		body = Heartbeat{Commit: d.position8(), LeaderEnd: d.position8(), Time: int64(d.uint(8))}
 	case TypeHeartbeatAck:
 		body = HeartbeatAck{Time: int64(d.uint(8))}
+	case TypeSnapshot:
+		body = d.snapshot()
+	case TypeWant:
+		body = Want{Part: Part(d.uint(1)), At: d.position8()}
+	case TypeChunk:
+		body = d.chunk()
 	default:
 		return nil, fmt.Errorf("%w: unknown frame %s", ErrBody, f.Type)
 	}
@@ -297,16 +309,20 @@ func (d *decoder) attach() Attach {
 	if n > MaxEpochs && d.err == nil {
 		d.err = fmt.Errorf("%w: %d epochs, at most %d", ErrTooLarge, n, MaxEpochs)
 	}
-	if n*16 != len(d.b) && d.err == nil {
+	if n*16+1 != len(d.b) && d.err == nil {
 		d.err = fmt.Errorf("%w: %d epochs in %d bytes", ErrBody, n, len(d.b))
 	}
-	if d.err != nil || n == 0 {
+	if d.err != nil {
 		return a
 	}
-	a.Boundaries = make([]record.EpochBoundary, n)
-	for i := range a.Boundaries {
-		a.Boundaries[i] = record.EpochBoundary{Epoch: record.Epoch(d.uint(8)), Start: d.position8()}
+	for range n {
+		a.Boundaries = append(a.Boundaries, record.EpochBoundary{Epoch: record.Epoch(d.uint(8)), Start: d.position8()})
 	}
+	flags := d.uint(1)
+	if flags&^attachWhole != 0 && d.err == nil {
+		d.err = fmt.Errorf("%w: attach flags %#x", ErrBody, flags)
+	}
+	a.Whole = flags&attachWhole != 0
 	return a
 }
 

@@ -31,14 +31,18 @@
 //	   3  Proof         follower  MAC (32)
 //	   4  Welcome       leader    MAC (32)
 //	   5  Refuse        either    code (2), epoch, sentence
-//	   6  Attach        follower  log start, log end, number of epochs (4), then epoch and start of each
+//	   6  Attach        follower  log start, log end, number of epochs (4), epoch and start of each, flags (1)
 //	   7  Position      leader    verdict (1: 1 continue, 2 truncate), flags (1), position, leader's end, commit
 //	   8  Append        leader    commit, then whole batches as package record defines them
 //	   9  Ack           follower  received, flushed, applied
 //	  10  Heartbeat     leader    commit, leader's end, time (8, opaque)
 //	  11  HeartbeatAck  follower  time of the heartbeat that is answered
+//	  12  Snapshot      leader    leader's end, commit, start and end of the snapshot, then its manifest
+//	  13  Want          follower  part (1), position: everything before it is there
+//	  14  Chunk         leader    part (1), position, SHA-256 (32), then the data
 //
-// Flag 1 of Position asks the follower to acknowledge a write at once, not
+// Flag 1 of Attach says that the follower's log is damaged and asks for a
+// snapshot. Flag 1 of Position asks the follower to acknowledge a write at once, not
 // only a flush.
 //
 // # Handshake
@@ -49,7 +53,11 @@
 //	Proof(MAC)              ------>
 //	                        <------   Welcome(MAC)
 //	Attach(log)             ------>
-//	                        <------   Position(where to go on)
+//	                        <------   Position(where to go on), then Append, Append, ...
+//	                                  or Snapshot(manifest)
+//	Want(first chunk)       ------>
+//	                        <------   Chunk, Chunk, ...
+//	Want(next chunk)        ------>
 //
 // A MAC is HMAC-SHA-256 keyed with the shared token over a label that names
 // the side, the protocol version, and the epochs and bodies of Hello and

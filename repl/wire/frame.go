@@ -58,10 +58,14 @@ const (
 	TypeAck          Type = 9
 	TypeHeartbeat    Type = 10
 	TypeHeartbeatAck Type = 11
+	TypeSnapshot     Type = 12
+	TypeWant         Type = 13
+	TypeChunk        Type = 14
 )
 
 var typeNames = [...]string{"", "hello", "challenge", "proof", "welcome", "refuse", "attach",
-	"position", "append", "ack", "heartbeat", "heartbeat-ack"}
+	"position", "append", "ack", "heartbeat", "heartbeat-ack",
+	"snapshot", "want", "chunk"}
 
 func (t Type) String() string {
 	if int(t) < len(typeNames) && t != 0 {
@@ -72,8 +76,8 @@ func (t Type) String() string {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Frame is one decoded frame. The body of an Append is the caller's to keep;
-// any other body is valid until the next read.
+// Frame is one decoded frame. The body of an Append or Chunk is the caller's to
+// keep; any other body is valid until the next read.
 type Frame struct {
 	Type  Type
 	Epoch record.Epoch
@@ -157,14 +161,15 @@ func (r *Reader) Next() (Frame, error) {
 	}
 	f := Frame{Type: Type(h[4]), Epoch: record.Epoch(binary.LittleEndian.Uint64(h[8:]))}
 	var buf []byte
-	if f.Type != TypeAppend {
+	keep := f.Type == TypeAppend || f.Type == TypeChunk
+	if !keep {
 		buf = r.buf[:0]
 	}
 	body, err := readBody(r.r, buf, int(size)-HeaderSize)
 	if err != nil {
 		return Frame{}, err
 	}
-	if f.Type != TypeAppend && cap(body) <= growMax {
+	if !keep && cap(body) <= growMax {
 		r.buf = body
 	}
 	if want, got := binary.LittleEndian.Uint32(h[16:]), checksum(h, body); want != got {

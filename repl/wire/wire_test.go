@@ -31,6 +31,11 @@ func bodies() []wire.Body {
 		wire.Ack{Received: 3, Flushed: 2, Applied: 1},
 		wire.Heartbeat{Commit: 1, LeaderEnd: 2, Time: -3},
 		wire.HeartbeatAck{Time: 1 << 60},
+		wire.Attach{Start: 1, End: 99, Boundaries: []record.EpochBoundary{{Epoch: 1, Start: 1}}, Whole: true},
+		wire.Attach{Whole: true},
+		wire.Snapshot{LeaderEnd: 9, Commit: 8, Start: 3, End: 7, Manifest: []byte("what comes")},
+		wire.Want{Part: 2, At: 1 << 40},
+		wire.Chunk{Part: 1, At: 5, Sum: [32]byte{6}, Data: []byte("a piece")},
 	}
 }
 
@@ -66,6 +71,11 @@ func TestAppendHeadIsTheSameFrame(t *testing.T) {
 	batches := bytes.Repeat([]byte("abc"), 1000)
 	whole := wire.AppendFrame(nil, 3, wire.Append{Commit: 5, Batches: batches})
 	require.Equal(t, whole, append(wire.AppendHead(nil, 3, 5, batches), batches...))
+}
+
+func TestAppendChunkHeadIsTheSameFrame(t *testing.T) {
+	c := wire.Chunk{Part: 2, At: 77, Sum: [32]byte{1}, Data: bytes.Repeat([]byte("abc"), 1000)}
+	require.Equal(t, wire.AppendFrame(nil, 3, c), append(wire.AppendChunkHead(nil, 3, c), c.Data...))
 }
 
 func TestBodyOfAppendIsTheCallersToKeep(t *testing.T) {
@@ -176,8 +186,9 @@ func TestLargeFrameGrowsInSteps(t *testing.T) {
 
 func TestBadBodies(t *testing.T) {
 	for i, b := range bodies() {
-		if b.Type() == wire.TypeAppend {
-			continue
+		switch b.Type() {
+		case wire.TypeAppend, wire.TypeSnapshot, wire.TypeChunk:
+			continue // the rest of the frame is theirs
 		}
 		whole := wire.AppendFrame(nil, 0, b)[wire.HeaderSize:]
 		for n := range len(whole) {

@@ -18,6 +18,9 @@ type Sink interface {
 	Enqueued(queue string, seq record.Sequence, at record.Position, size int, e *record.Enqueue)
 	// Acked: messages that were in a queue left it.
 	Acked(queue string, seqs []record.Sequence)
+	// Moved: a message that is in a queue is now in another record. The old
+	// one may be gone from the log soon after.
+	Moved(queue string, seq record.Sequence, at record.Position, size int)
 }
 
 // headSlack is how many acked sequences may lie above a queue's head before it
@@ -29,7 +32,7 @@ const headSlack = 1024
 // sink may be nil. Errors: ErrGap, ErrRecord, ErrCorrupt, and those of the
 // disk.
 func (ix *Index) Apply(raw []byte, sink Sink) error {
-	c := &change{ix: ix, queues: map[string]*QueueInfo{}, sizes: map[message]int{}, sink: sink}
+	c := &change{ix: ix, queues: map[string]*QueueInfo{}, places: map[message]place{}, sink: sink}
 	ix.mu.RLock()
 	c.state, c.start = ix.mu.state, ix.mu.start
 	ix.mu.RUnlock()
@@ -63,8 +66,10 @@ type change struct {
 	state
 	start  *epochStart
 	queues map[string]*QueueInfo // those that change
-	sizes  map[message]int       // entries put, and with size 0 those deleted
+	places map[message]place     // entries put, and with size 0 those deleted
 	kv     leveldb.Batch
+	key    [17]byte // scratch
+	value  [64]byte // scratch
 	points []Point
 	sink   Sink
 	events []func(Sink)
@@ -78,6 +83,8 @@ func (c *change) batch(h record.Header, b []byte) error {
 			err = c.enqueue(r)
 		case record.TypeAck:
 			err = c.ack(r)
+		case record.TypeMove:
+			err = c.move(r)
 		case record.TypeEpochStart:
 			err = c.epochStart(h.Epoch, r)
 		default:
@@ -125,8 +132,7 @@ func (c *change) enqueue(r record.Record) error {
 	entry := Entry{
 		Seq: q.Next, Position: r.Position, Size: record.RecordHeaderSize + len(r.Body), Timestamp: e.Message.Timestamp,
 	}
-	c.kv.Put(entryKey(q.ID, entry.Seq), entry.encode())
-	c.sizes[message{q.ID, entry.Seq}] = entry.Size
+	c.put(q.ID, entry)
 	q.Next++
 	q.Depth++
 	q.Enqueued++
@@ -145,21 +151,22 @@ func (c *change) ack(r record.Record) error {
 	q := c.queue(a.Queue)
 	removed := a.Sequences[:0]
 	for _, seq := range a.Sequences {
-		size := 0
+		var was place
 		if q != nil && seq >= q.Head && seq < q.Next {
-			if size, err = c.size(message{q.ID, seq}); err != nil {
+			if was, err = c.place(message{q.ID, seq}); err != nil {
 				return err
 			}
 		}
-		if size == 0 {
+		if was.size == 0 {
 			c.ignored++
 			continue
 		}
-		c.kv.Delete(entryKey(q.ID, seq))
-		c.sizes[message{q.ID, seq}] = 0
+		c.kv.Delete(appendEntryKey(c.key[:0], q.ID, seq))
+		c.kv.Delete(appendPositionKey(c.key[:0], was.at))
+		c.places[message{q.ID, seq}] = place{}
 		q.Depth--
 		q.Acked++
-		q.Bytes -= uint64(size)
+		q.Bytes -= uint64(was.size)
 		if q.Depth == 0 {
 			q.Head = q.Next
 		} else if seq == q.Head {
@@ -173,24 +180,32 @@ func (c *change) ack(r record.Record) error {
 	return nil
 }
 
-// size returns the size of an entry, 0 if it is not there.
-func (c *change) size(m message) (int, error) {
-	if size, ok := c.sizes[m]; ok {
-		return size, nil
+// put writes an entry under both of its keys.
+func (c *change) put(queue uint64, e Entry) {
+	key, value := c.key[:0], c.value[:0] // copied by kv
+	c.kv.Put(appendEntryKey(key, queue, e.Seq), e.appendTo(value))
+	c.kv.Put(appendPositionKey(key, e.Position), Live{Queue: queue, Seq: e.Seq, Size: e.Size}.appendTo(value))
+	c.places[message{queue, e.Seq}] = place{e.Position, e.Size}
+}
+
+// place returns where an entry is, the zero place if it is not there.
+func (c *change) place(m message) (place, error) {
+	if p, ok := c.places[m]; ok {
+		return p, nil
 	}
-	if size, ok := c.ix.sizes.get(m); ok {
-		return size, nil
+	if p, ok := c.ix.places.get(m); ok {
+		return p, nil
 	}
 	key := entryKey(m.queue, m.seq)
 	value, err := c.ix.db.Get(key, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
-		return 0, nil
+		return place{}, nil
 	}
 	if err != nil {
-		return 0, classify(err)
+		return place{}, classify(err)
 	}
 	e, err := decodeEntry(key, value)
-	return e.Size, err
+	return place{e.Position, e.Size}, err
 }
 
 func (c *change) epochStart(epoch record.Epoch, r record.Record) error {
@@ -230,11 +245,11 @@ func (c *change) write() error {
 
 // publish makes the change visible to readers.
 func (c *change) publish() {
-	for m, size := range c.sizes {
-		if size == 0 {
-			c.ix.sizes.forget(m)
+	for m, p := range c.places {
+		if p.size == 0 {
+			c.ix.places.forget(m)
 		} else {
-			c.ix.sizes.put(m, size)
+			c.ix.places.put(m, p)
 		}
 	}
 	c.ix.mu.Lock()

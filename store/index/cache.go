@@ -8,36 +8,44 @@ type message struct {
 	seq   record.Sequence
 }
 
-// sizeCache remembers the sizes of recent entries, so that the ack of a message
-// that was enqueued a short while ago needs no read. It is direct-mapped: a
-// newer entry takes the place of an older one with the same slot.
-type sizeCache struct {
-	slots []sizeSlot
-}
-
-type sizeSlot struct {
-	message
+// place is where the record of an entry is, and its size; size 0 means that
+// there is no entry.
+type place struct {
+	at   record.Position
 	size int
 }
 
-const sizeSlots = 1 << 15
+// placeCache remembers the places of recent entries, so that the ack of a
+// message that was enqueued a short while ago needs no read. It is
+// direct-mapped: a newer entry takes the place of an older one with the same
+// slot.
+type placeCache struct {
+	slots []placeSlot
+}
 
-func newSizeCache() *sizeCache { return &sizeCache{slots: make([]sizeSlot, sizeSlots)} }
+type placeSlot struct {
+	message
+	place
+}
 
-func (c *sizeCache) slot(m message) *sizeSlot {
+const placeSlots = 1 << 15
+
+func newPlaceCache() *placeCache { return &placeCache{slots: make([]placeSlot, placeSlots)} }
+
+func (c *placeCache) slot(m message) *placeSlot {
 	// Consecutive sequences of a queue take consecutive slots.
-	return &c.slots[(uint64(m.seq)+m.queue*0x9e3779b97f4a7c15>>40)%sizeSlots]
+	return &c.slots[(uint64(m.seq)+m.queue*0x9e3779b97f4a7c15>>40)%placeSlots]
 }
 
-func (c *sizeCache) put(m message, size int) { *c.slot(m) = sizeSlot{m, size} }
+func (c *placeCache) put(m message, p place) { *c.slot(m) = placeSlot{m, p} }
 
-func (c *sizeCache) get(m message) (int, bool) {
+func (c *placeCache) get(m message) (place, bool) {
 	s := c.slot(m)
-	return s.size, s.message == m && s.size > 0
+	return s.place, s.message == m && s.size > 0
 }
 
-func (c *sizeCache) forget(m message) {
+func (c *placeCache) forget(m message) {
 	if s := c.slot(m); s.message == m {
-		s.size = 0
+		s.place = place{}
 	}
 }

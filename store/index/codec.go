@@ -8,7 +8,8 @@ import (
 	"baton/store/record"
 )
 
-const stateFormat = 1
+// stateFormat 2 has entries by position; an index without them is made anew.
+const stateFormat = 2
 
 var (
 	stateKey      = []byte("mstate")
@@ -16,7 +17,10 @@ var (
 )
 
 func entryKey(queue uint64, seq record.Sequence) []byte {
-	b := make([]byte, 0, 17)
+	return appendEntryKey(make([]byte, 0, 17), queue, seq)
+}
+
+func appendEntryKey(b []byte, queue uint64, seq record.Sequence) []byte {
 	b = append(b, 'e')
 	b = binary.BigEndian.AppendUint64(b, queue)
 	return binary.BigEndian.AppendUint64(b, uint64(seq))
@@ -24,8 +28,7 @@ func entryKey(queue uint64, seq record.Sequence) []byte {
 
 func queueKey(name string) []byte { return append([]byte{'q'}, name...) }
 
-func (e Entry) encode() []byte {
-	b := make([]byte, 0, 16)
+func (e Entry) appendTo(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(e.Position))
 	b = binary.AppendUvarint(b, uint64(e.Size))
 	return binary.AppendVarint(b, e.Timestamp)

@@ -12,10 +12,25 @@
 // Numbers in keys are big-endian; values are uvarints in the order given.
 //
 //	'e' queue id (8) sequence (8)   position, size, timestamp (zigzag): a message in a queue
+//	'p' position (8)                queue id, sequence, size: a live record of the log
+//	'v' position (8)                old position: a move record that moved nothing
 //	'q' queue name                  id, next sequence, head, depth, bytes, enqueued, acked
 //	'm' "state"                     format (1), applied position, epoch, chain hash,
 //	                                number of queue ids given, acks ignored
 //	'm' "epoch"                     epoch, body of the newest epoch-start record
+//	'm' "trim"                      what the index was begun with, see Trim
+//
+// # A log without its beginning
+//
+// Retention cuts the log off at its start when nothing live is there. An index
+// can still be made from the rest, with a Base: the queues, and how many
+// messages each had been given, as of the new start. What was live below the
+// start is gone from every queue by now or has been moved up, so a replay needs
+// to know of each move record of a message from below the start only whether
+// it moved something when it was applied for the first time. That cannot be
+// told from the log, for the ack that made it void may be below the start. So
+// the index that has seen both notes void moves under 'v', and a Trim carries
+// those that count.
 //
 // # Storage
 //

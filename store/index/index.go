@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/syndtr/goleveldb/leveldb"
 	ldberrors "github.com/syndtr/goleveldb/leveldb/errors"
@@ -78,8 +79,10 @@ type epochStart struct {
 // Index is an open index. Apply and Close are for one goroutine at a time; the
 // other methods may be called from any.
 type Index struct {
-	db    *leveldb.DB
-	sizes *sizeCache // Apply's
+	db     *leveldb.DB
+	places *placeCache   // Apply's
+	trim   *Trim         // Apply's: see Begin; nil if the index saw the whole log
+	oldest atomic.Uint64 // no live record is below; where OldestLive begins to look
 
 	mu struct {
 		sync.RWMutex
@@ -106,7 +109,7 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", classify(err))
 	}
-	ix := &Index{db: db, sizes: newSizeCache()}
+	ix := &Index{db: db, places: newPlaceCache()}
 	if err := ix.load(); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("load index: %w", err)
@@ -180,12 +183,18 @@ func (ix *Index) load() error {
 	if err != nil && !errors.Is(err, leveldb.ErrNotFound) {
 		return classify(err)
 	}
+	if err := ix.loadTrim(); err != nil {
+		return err
+	}
 	it := ix.db.NewIterator(util.BytesPrefix([]byte{'q'}), &opt.ReadOptions{DontFillCache: true})
 	defer it.Release()
 	for it.Next() {
 		q, err := decodeQueue(string(it.Key()[1:]), it.Value())
 		if err != nil {
 			return err
+		}
+		if q.ID == 0 || q.ID > m.state.queues {
+			return fmt.Errorf("%w: queue %q has id %d of %d", ErrCorrupt, q.Name, q.ID, m.state.queues)
 		}
 		m.queues[q.Name] = q
 	}

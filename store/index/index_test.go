@@ -66,6 +66,10 @@ func (s *story) Acked(queue string, seqs []record.Sequence) {
 	s.lines = append(s.lines, fmt.Sprintf("-%s %v", queue, seqs))
 }
 
+func (s *story) Moved(queue string, seq record.Sequence, at record.Position, size int) {
+	s.lines = append(s.lines, fmt.Sprintf("~%s/%d at %d", queue, seq, at))
+}
+
 func TestApply(t *testing.T) {
 	var l log
 	l.add(1, func(b *record.Batch) {

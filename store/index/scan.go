@@ -34,13 +34,15 @@ func (ix *Index) Scan(queue string, from record.Sequence, limit int) ([]Entry, e
 }
 
 // Dump writes out all that the index says, the same text for the same log
-// whatever way it was applied. For tests and checkers.
+// whatever way it was applied, and whether or not its beginning was still
+// there. For tests and checkers.
 func (ix *Index) Dump() (string, error) {
 	var b strings.Builder
 	ix.mu.RLock()
 	s := ix.mu.state
 	ix.mu.RUnlock()
-	fmt.Fprintf(&b, "applied %d epoch %d chain %016x queues %d ignored %d\n", s.applied, s.epoch, s.chain, s.queues, s.ignored)
+	fmt.Fprintf(&b, "applied %d epoch %d chain %016x queues %d\n", s.applied, s.epoch, s.chain, s.queues)
+	live := uint64(0)
 	if e, epoch, ok := ix.LastEpochStart(); ok {
 		fmt.Fprintf(&b, "epoch-start %d %x\n", epoch, e.AppendTo(nil))
 	}
@@ -59,11 +61,22 @@ func (ix *Index) Dump() (string, error) {
 			for _, e := range entries {
 				fmt.Fprintf(&b, "  %d at %d size %d time %d\n", e.Seq, e.Position, e.Size, e.Timestamp)
 				n, bytes, from = n+1, bytes+uint64(e.Size), e.Seq+1
+				if err := ix.checkLive(q.ID, e); err != nil {
+					return "", err
+				}
 			}
 		}
 		if n != q.Depth || bytes != q.Bytes {
 			return "", fmt.Errorf("%w: queue %q holds %d messages, %d bytes, and says %d, %d", ErrCorrupt, q.Name, n, bytes, q.Depth, q.Bytes)
 		}
+		live += n
+	}
+	n, err := ix.countLive()
+	if err != nil {
+		return "", err
+	}
+	if n != live {
+		return "", fmt.Errorf("%w: %d messages in queues, %d by position", ErrCorrupt, live, n)
 	}
 	return b.String(), nil
 }

@@ -40,7 +40,7 @@
 //
 // # Bodies
 //
-// Strings are a uvarint length and bytes. See EpochStart, Enqueue, Ack and
-// Message for the fields in their order. A body that has bytes left over is
+// Strings are a uvarint length and bytes. See EpochStart, Enqueue, Ack, Move
+// and Message for the fields in their order. A body that has bytes left over is
 // refused: a newer version has another record type.
 package record

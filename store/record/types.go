@@ -24,6 +24,7 @@ const (
 	TypeEpochStart Type = 1 // a new leader begins its epoch: EpochStart
 	TypeEnqueue    Type = 2 // a message enters a queue: Enqueue
 	TypeAck        Type = 3 // messages leave a queue: Ack
+	TypeMove       Type = 4 // a message gets another place in the log: Move
 )
 
 func (t Type) String() string {
@@ -34,6 +35,8 @@ func (t Type) String() string {
 		return "enqueue"
 	case TypeAck:
 		return "ack"
+	case TypeMove:
+		return "move"
 	}
 	return fmt.Sprintf("type-%d", uint8(t))
 }

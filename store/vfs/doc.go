@@ -1,7 +1,8 @@
 // Package vfs is the only door between the store and a disk. FS and File are
 // the few operations the store needs; OS does them on the real disk, Mem in
-// memory with a model of power loss, and Hook puts faults, delays and counters
-// in front of either.
+// memory with a model of power loss. Hook, Faults and Disk stand in front of
+// either: Hook asks a function before each call, Faults fails, shortens, slows
+// or falsifies the calls that its rules name, Disk runs out of space.
 //
 // What the store may assume of any FS, and what it may not:
 //

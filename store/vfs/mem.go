@@ -53,9 +53,34 @@ func NewMem() *Mem { return &Mem{root: newDir(), locks: map[string]bool{}} }
 // is back. Each sector and each change of a name that was not synced is kept
 // or dropped as the seed says; the size of a file that was not synced is
 // anything between the old and the new one.
-func (m *Mem) Crash(seed uint64) *Mem {
-	rng := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
-	return m.reborn(func(n *node, seen map[*node]*node) *node { return n.afterCrash(rng, seen) })
+func (m *Mem) Crash(seed uint64) *Mem { return m.crash(fates{rng: newFates(seed)}) }
+
+// Tear is a Crash in which an unsynced sector may also hold garbage where it
+// was written: it was being written when the power went.
+func (m *Mem) Tear(seed uint64) *Mem { return m.crash(fates{rng: newFates(seed), garble: true}) }
+
+// Drop is a Crash that loses everything that was not synced.
+func (m *Mem) Drop() *Mem { return m.crash(fates{}) }
+
+func newFates(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)) }
+
+// fates decides what a crash does to one thing after the other.
+type fates struct {
+	rng    *rand.Rand // nil: all is lost
+	garble bool
+}
+
+func (f fates) lost() bool { return f.rng == nil || f.rng.IntN(2) == 0 }
+
+func (m *Mem) crash(f fates) *Mem {
+	return m.reborn(func(n *node, seen map[*node]*node) *node { return n.afterCrash(f, seen) })
+}
+
+// Clone returns a copy; both go on.
+func (m *Mem) Clone() *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &Mem{root: m.root.clone(map[*node]*node{}), locks: map[string]bool{}}
 }
 
 // Kill ends this file system for its users as the death of their process
@@ -71,19 +96,19 @@ func (m *Mem) reborn(copyTree func(*node, map[*node]*node) *node) *Mem {
 	return &Mem{root: copyTree(m.root, map[*node]*node{}), locks: map[string]bool{}}
 }
 
-func (n *node) afterCrash(rng *rand.Rand, seen map[*node]*node) *node {
+func (n *node) afterCrash(f fates, seen map[*node]*node) *node {
 	if c := seen[n]; c != nil {
 		return c
 	}
 	if !n.dir {
-		c := &node{data: n.crashedData(rng)}
+		c := &node{data: n.crashedData(f)}
 		c.synced = slices.Clone(c.data)
 		seen[n] = c
 		return c
 	}
 	names := maps.Clone(n.syncedNames)
 	for _, change := range n.changes {
-		if rng.IntN(2) == 0 {
+		if f.lost() {
 			continue
 		}
 		applyNames(names, change)
@@ -91,29 +116,32 @@ func (n *node) afterCrash(rng *rand.Rand, seen map[*node]*node) *node {
 	c := newDir()
 	seen[n] = c
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		c.names[name] = names[name].afterCrash(rng, seen)
+		c.names[name] = names[name].afterCrash(f, seen)
 	}
 	c.syncedNames = maps.Clone(c.names)
 	return c
 }
 
-func (n *node) crashedData(rng *rand.Rand) []byte {
+func (n *node) crashedData(f fates) []byte {
 	lo, hi := len(n.synced), len(n.data)
 	if lo > hi {
 		lo, hi = hi, lo
 	}
 	size := lo
-	switch rng.IntN(3) {
+	if f.rng == nil {
+		return slices.Clone(n.synced)
+	}
+	switch f.rng.IntN(3) {
 	case 0:
 		size = hi
 	case 1:
-		size = lo + rng.IntN(hi-lo+1)
+		size = lo + f.rng.IntN(hi-lo+1)
 	}
 	out := make([]byte, size)
 	copy(out, n.synced)
 	for _, s := range slices.Sorted(maps.Keys(n.dirty)) {
 		from := s * SectorSize
-		if from >= int64(len(out)) || rng.IntN(2) == 0 {
+		if from >= int64(len(out)) || f.lost() {
 			continue
 		}
 		to := min(from+SectorSize, int64(len(out)))
@@ -121,8 +149,35 @@ func (n *node) crashedData(rng *rand.Rand) []byte {
 		if from < int64(len(n.data)) {
 			copy(out[from:to], n.data[from:])
 		}
+		if f.garble && f.rng.IntN(3) == 0 {
+			n.garbleSector(f.rng, out[from:to], from)
+		}
 	}
 	return out
+}
+
+// garbleSector writes garbage over the end of what was written to a sector.
+// Bytes around it keep their synced content, as databases have to assume.
+func (n *node) garbleSector(rng *rand.Rand, sector []byte, at int64) {
+	old := make([]byte, len(sector))
+	if at < int64(len(n.synced)) {
+		copy(old, n.synced[at:])
+	}
+	first, last := -1, -1
+	for i := range sector {
+		if sector[i] != old[i] {
+			if first < 0 {
+				first = i
+			}
+			last = i
+		}
+	}
+	if first < 0 {
+		return
+	}
+	for i := first + rng.IntN(last-first+1); i <= last; i++ {
+		sector[i] = byte(rng.Uint32())
+	}
 }
 
 func (n *node) clone(seen map[*node]*node) *node {

@@ -137,7 +137,8 @@ func WriteAside(fsys FS, name string, fill func(File) error) error {
 		err = cerr
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name+TempSuffix, err)
+		// On a full disk the rest of it would be in the way.
+		return errors.Join(fmt.Errorf("write %s: %w", name+TempSuffix, err), fsys.Remove(name+TempSuffix))
 	}
 	if err := fsys.Rename(name+TempSuffix, name); err != nil {
 		return fmt.Errorf("rename %s: %w", name+TempSuffix, err)

@@ -31,6 +31,7 @@ func content(t *testing.T, fsys vfs.FS, name string) string {
 func TestFileSystems(t *testing.T) {
 	for name, fsys := range map[string]vfs.FS{
 		"os": vfs.OS{}, "mem": vfs.NewMem(), "hook": vfs.NewHook(vfs.NewMem(), func(vfs.Op) error { return nil }),
+		"faults": vfs.NewFaults(vfs.NewMem()), "disk": vfs.NewDisk(vfs.NewMem(), 1<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "a", "b")

@@ -13,13 +13,27 @@ import (
 // waits only while too much is queued. The log owns b from here on. Callers
 // who need to know the order of batches serialise their calls.
 //
+// If the disk is full it returns ErrFull; nothing is appended then.
+//
 // An epoch below the one of the log's end is a broken invariant: it panics.
 func (l *Log) Append(epoch record.Epoch, commit record.Position, b *record.Batch) (record.Position, error) {
+	return l.append(ordinary, epoch, commit, b)
+}
+
+// AppendUrgent is Append for what has to get through when the disk is full,
+// because it leads to space being freed: acks, and the start of an epoch. It
+// may use the reserve, and gets ErrFull when that is used up.
+func (l *Log) AppendUrgent(epoch record.Epoch, commit record.Position, b *record.Batch) (record.Position, error) {
+	return l.append(urgent, epoch, commit, b)
+}
+
+func (l *Log) append(u urgency, epoch record.Epoch, commit record.Position, b *record.Batch) (record.Position, error) {
 	crc := b.Prepare() // outside the lock: it reads the whole body
 	size := int64(b.Len())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.waitForRoom(size); err != nil {
+	tail, err := l.waitForSpace(u, size, size)
+	if err != nil {
 		return 0, err
 	}
 	pos := &l.mu.pos
@@ -28,6 +42,7 @@ func (l *Log) Append(epoch record.Epoch, commit record.Position, b *record.Batch
 	}
 	sealed := b.Seal(epoch, pos.Append, commit, l.cfg.Now(), crc)
 	l.accept(epoch, pos.Append, commit, size)
+	l.mu.space.tail = tail
 	l.enqueue(sealed)
 	return pos.Append, nil
 }
@@ -36,13 +51,17 @@ func (l *Log) Append(epoch record.Epoch, commit record.Position, b *record.Batch
 // writes. All of them are verified first and must continue the log exactly,
 // without going back in epoch; else nothing is appended. It returns the
 // position behind them. b is copied. Errors: ErrGap, ErrEpoch, those of
-// record.Verify, and those of Append.
+// record.Verify, and those of Append. Half of the reserve is open to it, all
+// of it to batches that hold nothing but acks and starts of epochs.
 func (l *Log) AppendRaw(b []byte) (record.Position, error) {
 	headers, err := verifyAll(b)
 	if err != nil {
 		return 0, fmt.Errorf("append raw batches: %w", err)
 	}
-	owned := slices.Clone(b)
+	owned, sizes, u := slices.Clone(b), sizesOf(headers), replicated
+	if onlyUrgent(owned) {
+		u = urgent
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.waitForRoom(int64(len(b))); err != nil {
@@ -61,9 +80,17 @@ func (l *Log) AppendRaw(b []byte) (record.Position, error) {
 	if len(headers) == 0 {
 		return at, nil
 	}
+	tail, err := l.waitForSpace(u, int64(len(b)), sizes...)
+	if err != nil {
+		return 0, err
+	}
+	if l.mu.pos.Append != headers[0].Position {
+		return 0, fmt.Errorf("%w: batch of position %d, log was cut to %d meanwhile", ErrGap, headers[0].Position, l.mu.pos.Append)
+	}
 	for _, h := range headers {
 		l.accept(h.Epoch, h.Position, h.Commit, int64(h.Length))
 	}
+	l.mu.space.tail = tail
 	l.enqueue(owned)
 	return l.mu.pos.Append, nil
 }
@@ -109,5 +136,10 @@ func (l *Log) accept(epoch record.Epoch, at, commit record.Position, size int64)
 func (l *Log) enqueue(b []byte) {
 	l.mu.queue = append(l.mu.queue, queued{b})
 	l.mu.queueBytes += int64(len(b))
-	l.work.Signal()
+	switch {
+	case l.mu.flusherWaits:
+		l.flush.Signal()
+	case l.mu.busyFlush || l.mu.resting:
+		l.work.Signal()
+	}
 }

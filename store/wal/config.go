@@ -14,12 +14,17 @@ import (
 const (
 	minSegmentSize = 4 << 10
 	maxSegmentSize = 1 << 40
-	zeroAhead      = 4 << 20 // bytes kept zero-filled in front of the append position
-	zeroChunk      = 1 << 20 // bytes of zeros written at a time
+	zeroChunk      = 1 << 20  // bytes of zeros written at a time
+	spareSyncBytes = 16 << 20 // of zeros in a spare between two syncs
 	readChunk      = 1 << 20
-	markFraction   = 256 // a flush mark is written every 1/256 of a segment
-	maxOpenFiles   = 64  // sealed segments kept open for readers
-	gatherMax      = 250 * time.Microsecond
+	markFraction   = 64 // a flush mark is written every 1/64 of a segment
+	maxOpenFiles   = 64 // sealed segments kept open for readers
+	gatherMax      = 500 * time.Microsecond
+	bufferMax      = 4 << 20 // bytes of a write buffer that is kept
+	queueMax       = 8 << 10 // appends of a queue that is kept
+	// How long a full disk is left alone before it is asked again.
+	fullPauseMin = 50 * time.Millisecond
+	fullPauseMax = time.Second
 )
 
 // Errors. Test with errors.Is; CorruptionError with errors.As.
@@ -27,6 +32,9 @@ var (
 	// ErrFailed means that an earlier I/O error ended the log: nothing can be
 	// appended or flushed any more. It wraps that error.
 	ErrFailed = errors.New("wal: the log failed and accepts nothing more")
+	// ErrFull means that the disk is full. Nothing was appended; it works again
+	// by itself when there is space.
+	ErrFull = errors.New("wal: disk full")
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("wal: log is closed")
 	// ErrBelowStart means that the position is no longer retained.
@@ -71,6 +79,9 @@ const (
 type Config struct {
 	Dir string // the data directory; the log is in Dir/log
 	FS  vfs.FS // nil: the operating system's
+	// Name of the log's directory in Dir, "log" if empty. Another one is for
+	// a log that is received and not in use yet.
+	Name string
 
 	// SegmentSize is how many bytes of batches a segment takes, 64 MiB if 0.
 	SegmentSize int64
@@ -80,9 +91,16 @@ type Config struct {
 	// QueueBytes bounds what is appended and not yet written, 64 MiB if 0;
 	// Append waits beyond it. A single larger batch is still accepted.
 	QueueBytes int64
+	// ReserveBytes is space on the disk that is held ready for what still has
+	// to be written when the disk is full (AppendUrgent), 4 MiB if 0. It is at
+	// most a quarter of SegmentSize.
+	ReserveBytes int64
 	// Start is a position that the log must reach back to: a log whose oldest
 	// segment begins above it has lost segments.
 	Start record.Position
+	// Boundaries are the epochs that began before Start, for the header of
+	// the first segment of a log that is made here.
+	Boundaries []record.EpochBoundary
 
 	Logger *slog.Logger     // nil: silent
 	Now    func() time.Time // nil: time.Now; stamps the batches
@@ -92,11 +110,17 @@ func (c Config) withDefaults() Config {
 	if c.FS == nil {
 		c.FS = vfs.OS{}
 	}
+	if c.Name == "" {
+		c.Name = logDir
+	}
 	if c.SegmentSize == 0 {
 		c.SegmentSize = 64 << 20
 	}
 	if c.QueueBytes == 0 {
 		c.QueueBytes = 64 << 20
+	}
+	if c.ReserveBytes == 0 {
+		c.ReserveBytes = 4 << 20
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -117,6 +141,9 @@ func (c Config) Validate() error {
 	}
 	if c.FlushInterval < 0 {
 		return fmt.Errorf("wal: flush interval %s is negative", c.FlushInterval)
+	}
+	if c.ReserveBytes < 0 {
+		return fmt.Errorf("wal: reserve of %d bytes is negative", c.ReserveBytes)
 	}
 	if c.QueueBytes < 0 {
 		return fmt.Errorf("wal: queue bound %d is negative", c.QueueBytes)

@@ -10,7 +10,8 @@
 // last are exactly as long as their content. The last one, the active segment,
 // is filled with zeros ahead of the append position, because overwriting is
 // cheaper to sync than growing; zeros after the last batch are its clean end.
-// *.tmp are files whose creation did not finish.
+// *.tmp are files whose creation did not finish. Beside the segments may be
+// side files, which are the business of package store: START and %016x.base.
 //
 // # Header block
 //
@@ -37,7 +38,7 @@
 // A flush mark says up to where the segment had been synced when the mark was
 // written: the bytes below it were on stable storage, so if they are invalid
 // now, that is damage and not the torn end of a write. Marks are written
-// together with a sync whenever 1/256 of a segment was flushed since the last
+// together with a sync whenever 1/64 of a segment was flushed since the last
 // one, and when the log is closed; to A and B in turn so that a torn mark
 // leaves the other, and the highest valid one counts. As a mark can only tell
 // of earlier syncs it is behind by at least one group while the log is open.

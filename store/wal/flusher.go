@@ -8,60 +8,98 @@ import (
 	"baton/store/record"
 )
 
-// runFlusher syncs everything written so far, while the writer goes on and
-// readers ship what is written.
+// runFlusher makes groups durable: it takes all that is queued, writes it and
+// syncs it, with no other goroutine in between. What arrives while it syncs is
+// runWriter's, and part of the next sync.
 func (l *Log) runFlusher() {
 	defer l.wg.Done()
+	var buf []byte
 	for {
-		s, from, to := l.nextFlush()
-		if s == nil {
+		group, at, ok := l.nextGroup()
+		if !ok {
 			return
+		}
+		if group != nil {
+			var err error
+			buf, err = l.writeGroup(group, at, buf)
+			l.endGroup(group, err)
+			if cap(buf) > bufferMax {
+				buf = nil
+			}
+		}
+		s, from, to := l.beginFlush()
+		if s == nil {
+			continue
 		}
 		began := time.Now()
 		err := l.sync(s, from)
 		l.endFlush(to, time.Since(began), err)
 		if l.cfg.FlushInterval > 0 {
-			pause := time.NewTimer(l.cfg.FlushInterval)
-			select {
-			case <-pause.C:
-			case <-l.closing:
-			}
-			pause.Stop()
+			l.rest()
 		}
 	}
 }
 
-// nextFlush waits for written bytes; nil means the end.
-func (l *Log) nextFlush() (s *segment, from, to record.Position) {
+// nextGroup waits until there is something to write or to sync, and takes what
+// is queued; false means the end.
+func (l *Log) nextGroup() ([]queued, record.Position, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.waitWritten() {
-		return nil, 0, 0
-	}
-	for l.mu.pace.short(l.mu.metrics.Batches) && !l.mu.closed {
-		l.mu.Unlock()
-		runtime.Gosched()
-		l.mu.Lock()
-		if !l.waitWritten() {
-			return nil, 0, 0
+	for {
+		pos := &l.mu.pos
+		nothing := pos.Written == pos.Flush && len(l.mu.queue) == 0
+		switch {
+		case l.mu.err != nil, nothing && l.mu.closed && !l.mu.busyWrite:
+			l.wakeAll()
+			return nil, 0, false
+		case nothing, l.mu.exclusive, l.mu.busyWrite:
+			l.mu.flusherWaits = true
+			l.flush.Wait()
+			l.mu.flusherWaits = false
+		case !l.mu.closed && l.mu.pace.short(l.mu.metrics.Batches):
+			l.mu.Unlock()
+			runtime.Gosched()
+			l.mu.Lock()
+		default:
+			return l.take(), pos.Written, true
 		}
+	}
+}
+
+// rest is the pause of FlushInterval.
+func (l *Log) rest() {
+	l.setResting(true)
+	pause := time.NewTimer(l.cfg.FlushInterval)
+	select {
+	case <-pause.C:
+	case <-l.closing:
+	}
+	pause.Stop()
+	l.setResting(false)
+}
+
+func (l *Log) setResting(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.resting = on
+	if on && len(l.mu.queue) > 0 {
+		l.work.Signal()
+	}
+}
+
+// beginFlush returns what is to be synced, nil if there is nothing.
+func (l *Log) beginFlush() (s *segment, from, to record.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.err != nil || l.mu.exclusive || l.mu.pos.Written == l.mu.pos.Flush {
+		return nil, 0, 0
 	}
 	l.mu.busyFlush = true
 	l.mu.pace.flushing = l.mu.pace.written
-	return l.mu.segments[len(l.mu.segments)-1], l.mu.pos.Flush, l.mu.pos.Written
-}
-
-// waitWritten waits until there is something to sync; false means the end.
-// l.mu is held.
-func (l *Log) waitWritten() bool {
-	pos := &l.mu.pos
-	for pos.Written == pos.Flush || l.mu.exclusive || l.mu.err != nil {
-		if l.mu.err != nil || l.mu.writerDone && pos.Written == pos.Flush {
-			return false
-		}
-		l.flush.Wait()
+	if len(l.mu.queue) > 0 {
+		l.work.Signal()
 	}
-	return true
+	return l.mu.segments[len(l.mu.segments)-1], l.mu.pos.Flush, l.mu.pos.Written
 }
 
 // pace keeps groups whole. Callers that wait for a flush and then append again
@@ -80,7 +118,7 @@ type pace struct {
 }
 
 func (p *pace) short(appended uint64) bool {
-	if min(p.written, appended)-p.flushed >= p.expect {
+	if appended-p.flushed >= p.expect {
 		return false
 	}
 	return time.Now().Before(p.deadline)
@@ -90,7 +128,7 @@ func (p *pace) flushEnded(took time.Duration, appended uint64) {
 	freed := p.flushing - p.flushed
 	p.flushed = p.flushing
 	p.expect = freed + (appended - p.flushed)
-	p.deadline = time.Now().Add(min(took/8, gatherMax))
+	p.deadline = time.Now().Add(min(took/4, gatherMax))
 }
 
 // sync makes all of the segment durable, and with it, now and then, the mark
@@ -111,7 +149,6 @@ func (l *Log) sync(s *segment, flushed record.Position) error {
 
 func (l *Log) endFlush(to record.Position, took time.Duration, err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.mu.busyFlush = false
 	if err != nil {
 		l.fail(err)
@@ -121,55 +158,34 @@ func (l *Log) endFlush(to record.Position, took time.Duration, err error) {
 		l.advanceFlush(to)
 	}
 	l.idle.Broadcast()
+	freed := l.mu.freed
+	l.mu.freed = nil
+	l.mu.Unlock()
+	wake(freed)
 }
 
-// advanceFlush moves the flush position. l.mu is held.
+// wake answers those whose position is flushed. They come for the lock next.
+func wake(freed []*waiter) {
+	for _, w := range freed {
+		w.done <- nil // has room for the only answer
+	}
+}
+
+// wakeFreed wakes them with the lock held, where that does no harm.
+func (l *Log) wakeFreed() {
+	wake(l.mu.freed)
+	l.mu.freed = nil
+}
+
+// advanceFlush moves the flush position; whoever lets go of l.mu, which is
+// held, wakes l.mu.freed.
 func (l *Log) advanceFlush(to record.Position) {
 	if l.mu.pos.Flush >= to {
 		return
 	}
 	l.mu.pos.Flush = to
-	l.wakeWaiters(to, nil)
+	for w := l.mu.waiters.next(to); w != nil; w = l.mu.waiters.next(to) {
+		l.mu.freed = append(l.mu.freed, w)
+	}
 	l.notify()
-}
-
-// runFiller writes zeros ahead of the append position.
-func (l *Log) runFiller() {
-	defer l.wg.Done()
-	zeros := make([]byte, min(zeroChunk, l.cfg.SegmentSize))
-	for {
-		s, off, n := l.nextFill(int64(len(zeros)))
-		if s == nil {
-			return
-		}
-		_, err := s.file.WriteAt(zeros[:n], off)
-		l.mu.Lock()
-		l.mu.busyFill = false
-		if err != nil {
-			l.fail(fmt.Errorf("fill %s with zeros: %w", s.path, err))
-		} else {
-			s.filled = off + n
-		}
-		l.idle.Broadcast()
-		l.mu.Unlock()
-	}
-}
-
-// nextFill waits until zeros run short; nil means the end.
-func (l *Log) nextFill(chunk int64) (s *segment, off, n int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for {
-		if l.mu.closed || l.mu.err != nil {
-			return nil, 0, 0
-		}
-		s = l.mu.segments[len(l.mu.segments)-1]
-		n = min(chunk, headerBlock+l.cfg.SegmentSize-s.filled)
-		ahead := s.filled - s.offset(l.mu.pos.Written)
-		if n > 0 && ahead < zeroAhead && !l.mu.exclusive {
-			l.mu.busyFill = true
-			return s, s.filled, n
-		}
-		l.fill.Wait()
-	}
 }

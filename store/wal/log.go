@@ -15,12 +15,18 @@ import (
 // Log is an open log. All methods may be called from several goroutines,
 // except that reads below a TruncateTo in progress may find nothing.
 type Log struct {
-	cfg   Config
-	files *fileCache
+	cfg     Config
+	files   *fileCache
+	reserve int64 // bytes, of Config.ReserveBytes
 
 	closing chan struct{} // closed by Close
 	wg      sync.WaitGroup
-	writer  sync.WaitGroup // the writer alone: it ends before the flusher
+	unused  sync.Pool // of *waiter
+
+	trim struct { // held by TrimTo, across its I/O; comes before mu
+		sync.Mutex
+		gone []*segment // taken out of the log, files not yet removed
+	}
 
 	mu struct {
 		sync.Mutex
@@ -30,22 +36,27 @@ type Log struct {
 		boundaries []record.EpochBoundary
 		commit     record.Position // highest seen in a batch header
 
-		queue      []queued // appended, not yet taken by the writer
+		queue      []queued // appended, not yet taken to be written
+		spareQueue []queued // its memory for the next time
 		queueBytes int64    // of those and of the ones being written
 
 		// Who is at the active file. exclusive keeps flusher and filler away
 		// while the writer changes segments or TruncateTo cuts.
-		busyWrite, busyFlush, busyFill bool
-		exclusive                      bool
-		truncating                     bool // appends wait
-		generation                     uint64
+		busyWrite, busyFlush bool
+		flusherWaits         bool // for work
+		resting              bool // the flusher, between two syncs
+		yielded              bool // the writer, to those who append
+		exclusive            bool
+		truncating           bool // appends wait
+		generation           uint64
 
-		pace       pace
-		writerDone bool
-		closed     bool
-		err        error // wraps ErrFailed
+		space  space
+		pace   pace
+		closed bool
+		err    error // wraps ErrFailed
 
 		waiters waiters
+		freed   []*waiter // by a flush, to be woken without the lock
 		subs    map[chan struct{}]struct{}
 		metrics Metrics
 	}
@@ -64,7 +75,10 @@ func Open(cfg Config) (*Log, Recovery, error) {
 		return nil, Recovery{}, err
 	}
 	cfg = cfg.withDefaults()
-	l := &Log{cfg: cfg, files: newFileCache(cfg.FS), closing: make(chan struct{})}
+	l := &Log{
+		cfg: cfg, files: newFileCache(cfg.FS), closing: make(chan struct{}),
+		reserve: min(cfg.ReserveBytes, cfg.SegmentSize/4),
+	}
 	l.work, l.flush = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
 	l.fill, l.idle = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
 	l.mu.subs = map[chan struct{}]struct{}{}
@@ -82,8 +96,8 @@ func Open(cfg Config) (*Log, Recovery, error) {
 	if r := found.report; r.TornBytes > 0 {
 		cfg.Logger.Warn("cut the torn tail of the log", "file", r.TornFile, "position", r.Append, "bytes", r.TornBytes)
 	}
-	l.wg.Add(2)
-	l.writer.Add(1)
+	l.mu.space.tail = layout{0, l.mu.segments[len(l.mu.segments)-1].offset(end)}
+	l.wg.Add(3)
 	go l.runWriter()
 	go l.runFlusher()
 	go l.runFiller()
@@ -130,8 +144,8 @@ func (l *Log) usable() error {
 	return nil
 }
 
-// Subscribe returns a channel that gets a value when Written, Flush or the
-// error state has moved since the last value was taken, and a function that
+// Subscribe returns a channel that gets a value when Written, Flush, Full
+// or the error state has moved since the last value was taken, and a function that
 // ends the subscription. The channel is never closed.
 func (l *Log) Subscribe() (<-chan struct{}, func()) {
 	c := make(chan struct{}, 1)
@@ -189,7 +203,6 @@ func (l *Log) Close() error {
 	close(l.closing)
 	l.wakeAll()
 	l.mu.Unlock()
-	l.writer.Wait()
 	l.wg.Wait()
 
 	l.mu.Lock()
@@ -200,6 +213,11 @@ func (l *Log) Close() error {
 	if err == nil && flushed > active.base {
 		// Nothing is in flight now: the mark can tell the exact end.
 		err = errors.Join(active.writeMark(mark{Position: flushed}), active.file.Sync())
+	}
+	for _, s := range l.mu.space.spares { // nobody else is left
+		if derr := l.discardSpare(s); err == nil {
+			err = derr
+		}
 	}
 	if cerr := l.files.close(); err == nil {
 		err = cerr
@@ -219,11 +237,12 @@ func (l *Log) WaitFlushed(ctx context.Context, pos record.Position) error {
 		l.mu.Unlock()
 		return err
 	}
-	w := &waiter{pos: pos, done: make(chan error, 1)}
+	w := l.newWaiter(pos)
 	l.mu.waiters.add(w)
 	l.mu.Unlock()
 	select {
 	case err := <-w.done:
+		l.unused.Put(w)
 		return err
 	case <-ctx.Done():
 		l.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
 	"baton/store/record"
 	"baton/store/vfs"
@@ -38,8 +39,8 @@ type recovered struct {
 // recoverLog brings the files to a state that can be appended to, by these
 // rules and in this order:
 //
-//  1. *.tmp are removed. Any other name that is not a segment's is foreign:
-//     refuse.
+//  1. *.tmp are removed. Any other name that is not a segment's or a side
+//     file's is foreign: refuse.
 //  2. Each segment has a valid header block of a known version whose base is
 //     its name; else refuse. A header is synced before the segment gets its
 //     name, so no crash leaves a bad one.
@@ -57,7 +58,7 @@ type recovered struct {
 //
 // Refusing means a *CorruptionError or ErrVersion, and nothing changed.
 func recoverLog(cfg Config, files *fileCache) (recovered, error) {
-	dir := filepath.Join(cfg.Dir, logDir)
+	dir := filepath.Join(cfg.Dir, cfg.Name)
 	if err := vfs.MkdirAll(cfg.FS, dir); err != nil {
 		return recovered{}, fmt.Errorf("make log directory: %w", err)
 	}
@@ -77,11 +78,13 @@ func recoverLog(cfg Config, files *fileCache) (recovered, error) {
 		}
 	}
 	if len(segments) == 0 {
-		s, err := createSegment(cfg, files, segmentHeader{Base: cfg.Start})
+		s, err := createSegment(cfg, files, segmentHeader{Base: cfg.Start, Boundaries: cfg.Boundaries})
 		if err != nil {
 			return recovered{}, fmt.Errorf("create first segment: %w", err)
 		}
-		return recovered{segments: []*segment{s}, report: Recovery{Start: cfg.Start, Append: cfg.Start, Segments: 1}}, nil
+		r := recovered{segments: []*segment{s}, boundaries: slices.Clone(cfg.Boundaries)}
+		r.report = Recovery{Start: cfg.Start, Append: cfg.Start, Segments: 1, Epoch: lastEpoch(r.boundaries)}
+		return r, nil
 	}
 	r := recovered{segments: segments}
 	for _, s := range segments {
@@ -128,6 +131,7 @@ func listSegments(cfg Config, dir string) (segments []*segment, sizes []int64, t
 		case ok && !info.Dir:
 			segments = append(segments, &segment{base: base, path: path})
 			sizes = append(sizes, info.Size)
+		case isSideFile(info.Name) && !info.Dir:
 		case vfs.IsTemp(info.Name) && !info.Dir:
 			temps = append(temps, path)
 		default:
@@ -144,7 +148,7 @@ func listSegments(cfg Config, dir string) (segments []*segment, sizes []int64, t
 func checkHeaders(cfg Config, segments []*segment, sizes []int64) (mark, error) {
 	if first := segments[0]; first.base > cfg.Start {
 		return mark{}, &CorruptionError{
-			File: segmentPath(cfg.Dir, cfg.Start), Position: cfg.Start, Expected: "a segment that holds this position",
+			File: segmentPath(cfg, cfg.Start), Position: cfg.Start, Expected: "a segment that holds this position",
 			Found: fmt.Sprintf("%s as the oldest segment", filepath.Base(first.path)), Hint: hintRestore,
 		}
 	}
@@ -169,7 +173,7 @@ func checkHeaders(cfg Config, segments []*segment, sizes []int64) (mark, error) 
 	}
 	if last.Sealed {
 		return mark{}, &CorruptionError{
-			File: segmentPath(cfg.Dir, last.Position), Position: last.Position, Expected: "the next segment",
+			File: segmentPath(cfg, last.Position), Position: last.Position, Expected: "the next segment",
 			Found: "no such file", Hint: hintRestore,
 		}
 	}

@@ -15,6 +15,8 @@ const (
 	logDir      = "log"
 	divergedDir = "diverged"
 	segmentExt  = ".log"
+	baseExt     = ".base"
+	startFile   = "START"
 )
 
 // segment is one file of the log. All fields but those of the active segment
@@ -53,8 +55,13 @@ func resetMarks(f vfs.File, m mark) error {
 	return f.Sync()
 }
 
-func segmentPath(dir string, base record.Position) string {
-	return filepath.Join(dir, logDir, fmt.Sprintf("%016x%s", uint64(base), segmentExt))
+func segmentPath(cfg Config, base record.Position) string {
+	return filepath.Join(cfg.Dir, cfg.Name, fmt.Sprintf("%016x%s", uint64(base), segmentExt))
+}
+
+// isSideFile tells whether a file belongs to the owner of the log.
+func isSideFile(name string) bool {
+	return strings.HasSuffix(name, baseExt) || name == startFile
 }
 
 func parseSegmentName(name string) (record.Position, bool) {
@@ -69,7 +76,7 @@ func parseSegmentName(name string) (record.Position, bool) {
 // createSegment makes an empty segment, durably: it is written aside, so that
 // a segment which exists has a whole header.
 func createSegment(cfg Config, files *fileCache, h segmentHeader) (*segment, error) {
-	s := &segment{base: h.Base, path: segmentPath(cfg.Dir, h.Base), header: h, slot: markA}
+	s := &segment{base: h.Base, path: segmentPath(cfg, h.Base), header: h, slot: markA}
 	err := vfs.WriteAside(cfg.FS, s.path, func(f vfs.File) error {
 		b := make([]byte, headerBlock+min(zeroChunk, cfg.SegmentSize))
 		copy(b, h.encode())

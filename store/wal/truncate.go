@@ -12,7 +12,8 @@ import (
 // where a batch begins (or the end, then nothing happens). What is cut is first
 // copied to DIR/diverged. When it returns without error the cut is durable and
 // no batch of the tail can come back. Appends wait meanwhile. Errors:
-// ErrBelowStart, ErrPosition; an I/O error ends the log.
+// ErrBelowStart, ErrPosition, and ErrFull if there is no space for the copy; any
+// other I/O error ends the log.
 func (l *Log) TruncateTo(to record.Position) error {
 	if err := l.beginTruncate(); err != nil {
 		return err
@@ -73,6 +74,9 @@ func (l *Log) truncate(to record.Position) (record.Position, error) {
 		return 0, err
 	}
 	if err := l.keepDiverged(to, pos); err != nil {
+		if vfs.IsFull(err) { // nothing of the log was touched
+			return 0, fmt.Errorf("%w: %w", ErrFull, err)
+		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.fail(err)
@@ -225,7 +229,9 @@ func (l *Log) cutFiles(segments []*segment, keep int, to record.Position) error 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.slot, s.marked, s.filled = markA, 0, s.offset(to)
+	l.mu.space.tail = layout{0, s.filled}
 	l.advanceFlush(to)
+	l.wakeFreed()
 	return nil
 }
 

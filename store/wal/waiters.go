@@ -13,6 +13,17 @@ type waiter struct {
 	at   int        // in the heap, -1 when it has left
 }
 
+// newWaiter takes one that is used again if there is one: those are known to
+// nobody.
+func (l *Log) newWaiter(pos record.Position) *waiter {
+	w, ok := l.unused.Get().(*waiter)
+	if !ok {
+		w = &waiter{done: make(chan error, 1), at: -1}
+	}
+	w.pos = pos
+	return w
+}
+
 // waiters is a heap by position, so that a flush touches only those it frees.
 type waiters []*waiter
 

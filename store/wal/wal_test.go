@@ -18,6 +18,9 @@ import (
 	"baton/store/wal"
 )
 
+// stamp is when batches of tests were written.
+var stamp = time.UnixMicro(1)
+
 // newBatch is a batch of one message whose record is about size bytes.
 func newBatch(id string, size int) *record.Batch {
 	b := record.NewBatch(size + 64)

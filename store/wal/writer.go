@@ -3,54 +3,78 @@ package wal
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"baton/store/record"
 )
 
-// runWriter takes all that is queued and makes one write of it, again and
-// again: what arrives during a write becomes the next group.
+// runWriter writes what is queued while the flusher syncs, so that readers can
+// ship it at once. What arrives during a write becomes the next group.
 func (l *Log) runWriter() {
-	defer l.writer.Done()
+	defer l.wg.Done()
 	var buf []byte
 	for {
-		group, at := l.nextGroup()
+		group, at := l.nextEarly()
 		if group == nil {
 			return
 		}
 		var err error
 		buf, err = l.writeGroup(group, at, buf)
 		l.endGroup(group, err)
-		if cap(buf) > 4<<20 {
+		if cap(buf) > bufferMax {
 			buf = nil // a burst must not hold its memory for ever
 		}
 	}
 }
 
-// nextGroup waits for work; nil means the end.
-func (l *Log) nextGroup() ([]queued, record.Position) {
+// nextEarly waits for work while the flusher is at something else; nil means
+// the end, and what is left is the flusher's.
+func (l *Log) nextEarly() ([]queued, record.Position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.mu.queue) == 0 || l.mu.err != nil {
+	for {
 		if l.mu.closed || l.mu.err != nil {
-			l.mu.writerDone = true
-			l.wakeAll()
 			return nil, 0
 		}
+		if len(l.mu.queue) > 0 && !l.mu.busyWrite && (l.mu.busyFlush || l.mu.resting) {
+			if l.mu.yielded {
+				l.mu.yielded = false
+				return l.take(), l.mu.pos.Written
+			}
+			// Others that are about to append come first.
+			l.mu.yielded = true
+			l.mu.Unlock()
+			runtime.Gosched()
+			l.mu.Lock()
+			continue
+		}
+		l.mu.yielded = false
 		l.work.Wait()
 	}
+}
+
+// take takes all that is queued, nil if there is nothing. l.mu is held.
+func (l *Log) take() []queued {
+	if len(l.mu.queue) == 0 {
+		return nil
+	}
 	group := l.mu.queue
-	l.mu.queue = nil
+	l.mu.queue, l.mu.spareQueue = l.mu.spareQueue[:0], nil
 	l.mu.busyWrite = true
 	l.mu.pace.taken = l.mu.metrics.Batches
-	return group, l.mu.pos.Written
+	return group
 }
 
 func (l *Log) endGroup(group []queued, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, q := range group {
+	for i, q := range group {
 		l.mu.queueBytes -= int64(len(q.b))
+		group[i].b = nil
+	}
+	if cap(group) <= queueMax {
+		l.mu.spareQueue = group[:0]
 	}
 	l.mu.busyWrite = false
 	l.mu.pace.written = l.mu.pace.taken
@@ -58,6 +82,7 @@ func (l *Log) endGroup(group []queued, err error) {
 		l.fail(err)
 	}
 	l.idle.Broadcast()
+	l.flush.Signal()
 }
 
 // writeGroup writes a group at position at, with one write for each segment
@@ -68,7 +93,7 @@ func (l *Log) writeGroup(group []queued, at record.Position, buf []byte) ([]byte
 		room := l.cfg.SegmentSize - int64(at-s.base)
 		var n int64
 		run := group
-		n, group = take(group, room, at == s.base)
+		n, group = fitting(group, room, at == s.base)
 		if n == 0 {
 			if err := l.roll(s, at); err != nil {
 				return buf, err
@@ -81,8 +106,11 @@ func (l *Log) writeGroup(group []queued, at record.Position, buf []byte) ([]byte
 			data = buf
 		}
 		off := s.offset(at)
-		l.reserve(s, off+n)
-		if _, err := s.file.WriteAt(data[:n], off); err != nil {
+		err := l.patiently(func() error {
+			_, err := s.file.WriteAt(data[:n], off)
+			return err
+		})
+		if err != nil {
 			return buf, fmt.Errorf("write %s at offset %d: %w", s.path, off, err)
 		}
 		at += record.Position(n)
@@ -97,10 +125,10 @@ func (l *Log) active() *segment {
 	return l.mu.segments[len(l.mu.segments)-1]
 }
 
-// take returns how many bytes from the front of group fit into room, in whole
+// fitting returns how many bytes from the front of group fit into room, in whole
 // batches, and what is left of the group. alone takes the first batch whatever
 // its size: it gets a segment of its own.
-func take(group []queued, room int64, alone bool) (int64, []queued) {
+func fitting(group []queued, room int64, alone bool) (int64, []queued) {
 	var n int64
 	for i, q := range group {
 		if n+int64(len(q.b)) <= room {
@@ -135,16 +163,6 @@ func gather(buf []byte, run []queued, n int64) []byte {
 	return buf
 }
 
-// reserve makes sure that the filler will never write zeros below end again.
-func (l *Log) reserve(s *segment, end int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for end > s.filled && l.mu.busyFill {
-		l.idle.Wait()
-	}
-	s.filled = max(s.filled, end)
-}
-
 func (l *Log) written(at record.Position, n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,70 +170,5 @@ func (l *Log) written(at record.Position, n int64) {
 	l.mu.metrics.Groups++
 	l.mu.metrics.Bytes += uint64(n)
 	l.notify()
-	l.flush.Signal()
 	l.fill.Signal()
-}
-
-// beginExclusive keeps flusher and filler off the active segment. l.mu is held.
-func (l *Log) beginExclusive() {
-	l.mu.exclusive = true
-	for l.mu.busyFlush || l.mu.busyFill {
-		l.idle.Wait()
-	}
-}
-
-func (l *Log) endExclusive() {
-	l.mu.exclusive = false
-	l.wakeAll()
-}
-
-// roll seals the active segment, which ends at base, and makes the next one.
-// The order matters for recovery: the old segment has its exact size durably
-// before the next exists, and says that the next exists only when it does.
-func (l *Log) roll(old *segment, base record.Position) error {
-	l.mu.Lock()
-	l.beginExclusive()
-	h := segmentHeader{Base: base, Commit: min(l.mu.commit, base)}
-	for _, b := range l.mu.boundaries {
-		if b.Start < base {
-			h.Boundaries = append(h.Boundaries, b)
-		}
-	}
-	l.mu.Unlock()
-
-	next, err := l.replaceActive(old, h)
-
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err == nil {
-		old.file = nil
-		l.mu.segments = append(l.mu.segments, next)
-		l.advanceFlush(base)
-		l.mu.metrics.Flushes++
-	}
-	l.endExclusive()
-	if err != nil {
-		return fmt.Errorf("begin segment at position %d: %w", base, err)
-	}
-	return nil
-}
-
-func (l *Log) replaceActive(old *segment, h segmentHeader) (*segment, error) {
-	if err := old.file.Truncate(old.offset(h.Base)); err != nil {
-		return nil, err
-	}
-	if err := old.file.Sync(); err != nil {
-		return nil, err
-	}
-	next, err := createSegment(l.cfg, l.files, h)
-	if err != nil {
-		return nil, err
-	}
-	if err := old.writeMark(mark{Position: h.Base, Sealed: true}); err != nil {
-		return nil, err
-	}
-	if err := old.file.Sync(); err != nil {
-		return nil, err
-	}
-	return next, l.files.release(old.file)
 }

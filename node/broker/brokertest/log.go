@@ -213,6 +213,25 @@ func (l *Log) commit(batch *record.Batch) {
 	}
 }
 
+// Move gives a live message another position, as retention does: the old one
+// is gone from then on. The broker is told if tell is set.
+func (l *Log) Move(name string, seq record.Sequence, tell bool) {
+	l.apply.Lock()
+	defer l.apply.Unlock()
+	l.mu.Lock()
+	q := l.queues[name]
+	en := &q.live[seq-q.first]
+	l.bodies[l.end] = l.bodies[en.Position]
+	delete(l.bodies, en.Position)
+	en.Position = l.end
+	l.end += record.Position(en.Size)
+	at, size, b := en.Position, en.Size, l.broker
+	l.mu.Unlock()
+	if tell && b != nil {
+		b.Moved(name, seq, at, size)
+	}
+}
+
 func (l *Log) applyEnqueue(r record.Record) {
 	e, err := record.ParseEnqueue(r.Body)
 	if err != nil {

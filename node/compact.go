@@ -1,0 +1,194 @@
+package node
+
+import (
+	"errors"
+	"time"
+
+	"baton/repl"
+	"baton/store"
+	"baton/store/index"
+	"baton/store/record"
+	"baton/store/wal"
+)
+
+const (
+	// A batch of moves ends at either of these.
+	moveBatchBytes   = 256 << 10
+	moveBatchRecords = 512
+	// moveRate bounds what is moved per second, in bytes. One batch is under
+	// way at a time, so producers come first.
+	moveRate = 16 << 20
+	// A segment is sparse if less than 1/sparse of it is live, and a log is if
+	// that is true of all of it.
+	sparse = 4
+	// denseFor is how long a segment that was not sparse is taken for that.
+	denseFor = 10 * time.Second
+)
+
+// compactor empties the oldest segment of a leader's log, when its last live
+// messages keep too much behind them: it writes them to the end of the log
+// once more, as moves, so that every node can free the segment.
+type compactor struct {
+	l     *leadership
+	dense store.Segment // found not to be sparse
+	until time.Time
+}
+
+// runCompact begins when everything committed is in the index.
+func (l *leadership) runCompact() {
+	select {
+	case <-l.leader.Ready():
+	case <-l.ctx.Done():
+		return
+	}
+	c := &compactor{l: l}
+	tick := time.NewTicker(l.n.cfg.RetentionInterval)
+	defer tick.Stop()
+	said := ""
+	for {
+		select {
+		case <-tick.C:
+		case <-l.ctx.Done():
+			return
+		}
+		err := c.round()
+		if err == nil {
+			said = ""
+		} else if l.ctx.Err() == nil && err.Error() != said {
+			said = err.Error()
+			l.n.cfg.Logger.Warn("could not empty the oldest segment; trying again", "err", err)
+		}
+	}
+}
+
+// round empties segments until there is no reason to go on.
+func (c *compactor) round() error {
+	for c.l.ctx.Err() == nil {
+		if err := c.l.settle(); err != nil {
+			return err
+		}
+		seg, worth, err := c.choose()
+		if err != nil || !worth {
+			return err
+		}
+		moved, err := c.empty(seg)
+		if err != nil {
+			return err
+		}
+		if err := c.l.settle(); err != nil {
+			return err
+		}
+		c.l.n.trimSoon()
+		c.l.n.cfg.Logger.Debug("emptied the oldest segment", "position", seg.From, "bytes", moved)
+	}
+	return nil
+}
+
+// settle waits until what is committed is in the index, so that nothing is
+// moved twice.
+func (l *leadership) settle() error {
+	at := l.leader.Commit()
+	l.n.applier.commit(at)
+	return l.n.applier.wait(l.ctx, at)
+}
+
+// choose says whether the oldest segment is to be emptied. It is if it is
+// sparse, or if the log as a whole is: then a dense segment at its front, of a
+// queue that nobody reads, may not keep what passed by it. Either way what is
+// moved is at most a third of what is freed.
+func (c *compactor) choose() (store.Segment, bool, error) {
+	n := c.l.n
+	seg, ok, err := n.store.Front()
+	if err != nil || !ok {
+		return seg, false, err
+	}
+	span := uint64(n.store.Log().Positions().Append - seg.From)
+	if span <= uint64(n.cfg.CompactBytes) {
+		return seg, false, nil
+	}
+	ix := n.store.Index()
+	if span > uint64(n.cfg.CompactBytes)+sparse*ix.LiveBytes() {
+		return seg, true, nil
+	}
+	if seg == c.dense && time.Now().Before(c.until) {
+		return seg, false, nil
+	}
+	live, most := 0, int(seg.To-seg.From)/sparse
+	err = ix.LiveIn(seg.From, seg.To, func(l index.Live) bool {
+		live += l.Size
+		return live < most
+	})
+	if err == nil && live >= most {
+		c.dense, c.until = seg, time.Now().Add(denseFor)
+	}
+	return seg, err == nil && live < most, err
+}
+
+// empty moves the live messages of a segment to the end of the log.
+func (c *compactor) empty(seg store.Segment) (moved int, err error) {
+	for from := seg.From; ; {
+		b := record.NewBatch(moveBatchBytes)
+		from, err = c.gather(b, from, seg.To)
+		if err != nil || b.Count() == 0 {
+			return moved, err
+		}
+		size := b.Len()
+		if err := c.propose(b); err != nil {
+			return moved, err
+		}
+		moved += size
+		pause := time.NewTimer(time.Duration(size) * time.Second / moveRate)
+		select {
+		case <-pause.C:
+		case <-c.l.ctx.Done():
+			pause.Stop()
+			return moved, c.l.ctx.Err()
+		}
+	}
+}
+
+// gather fills a batch with moves of what is live from a position on, and
+// returns where to go on.
+func (c *compactor) gather(b *record.Batch, from, to record.Position) (record.Position, error) {
+	s := c.l.n.store
+	var found []index.Live
+	bytes := 0
+	err := s.Index().LiveIn(from, to, func(l index.Live) bool {
+		if len(found) > 0 && bytes+l.Size > moveBatchBytes {
+			return false
+		}
+		found, bytes = append(found, l), bytes+l.Size
+		return len(found) < moveBatchRecords
+	})
+	if err != nil {
+		return from, err
+	}
+	for _, l := range found {
+		from = l.Position + 1
+		e, err := s.Enqueued(l.Position)
+		if errors.Is(err, wal.ErrBelowStart) {
+			continue // acknowledged and freed since
+		}
+		if err != nil {
+			return from, err
+		}
+		b.Add(record.TypeMove, record.Move{Sequence: l.Seq, From: l.Position, Enqueue: e}.AppendTo)
+	}
+	return from, nil
+}
+
+// propose returns when the batch is committed. A move whose outcome is in
+// doubt is proposed again: the second one finds nothing to move.
+func (c *compactor) propose(b *record.Batch) error {
+	done := make(chan error, 1)
+	c.l.leader.Propose(b, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		if errors.Is(err, repl.ErrStopped) {
+			return c.l.ctx.Err()
+		}
+		return err
+	case <-c.l.ctx.Done():
+		return c.l.ctx.Err()
+	}
+}

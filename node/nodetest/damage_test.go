@@ -1,0 +1,89 @@
+package nodetest_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"baton/node"
+	"baton/node/adminapi"
+	"baton/node/nodetest"
+)
+
+// damage flips a bit in the middle of a node's oldest segment, whether the
+// node runs or not.
+func damage(t *testing.T, dir string) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "log", "*.log"))
+	require.NoError(t, err)
+	require.Greater(t, len(names), 2, "the oldest is sealed")
+	f, err := os.OpenFile(names[0], os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer f.Close()
+	b := make([]byte, 1)
+	_, err = f.ReadAt(b, 8<<10)
+	require.NoError(t, err)
+	b[0] ^= 0x10
+	_, err = f.WriteAt(b, 8<<10)
+	require.NoError(t, err)
+}
+
+func smallSegments(c *node.Config) { c.SegmentSize = 16 << 10 }
+
+func TestDamagedLeaderIsRepaired(t *testing.T) {
+	c := nodetest.Start(t, nodetest.Config{Nodes: 5, Edit: smallSegments})
+	leader := c.Healthy()
+	orders := c.Traffic("orders")
+	orders.Send(300)
+	c.Settled()
+	incarnation := c.Status(leader).Incarnation
+	fresh := c.Followers(leader)[0]
+	c.Stop(fresh)
+	c.Wipe(fresh)
+	damage(t, c.NodeConfig(leader).DataDir)
+	c.StartNodes(fresh) // makes the leader read what is damaged
+
+	c.AwaitEvent(leader, adminapi.KindDamaged, nil)
+	c.AwaitEvent(leader, adminapi.KindSnapshotStarted, nil)
+	e := c.AwaitEvent(leader, adminapi.KindSnapshotFinished, nil)
+	require.Contains(t, e.Text, "installed the log of")
+	require.NotEqual(t, leader, c.Healthy(), "the others served meanwhile")
+	c.Settled()
+	require.Equal(t, incarnation, c.Status(leader).Incarnation, "it is the same disk, and keeps its promises")
+	for _, id := range c.IDs() {
+		require.EqualValues(t, 300, c.Queue(id, "orders").Depth, id)
+	}
+	orders.Send(20)
+	orders.ExactlyOnce()
+}
+
+func TestNodeWithDamagedLogStartsAsNewDisk(t *testing.T) {
+	c := nodetest.Start(t, nodetest.Config{Edit: smallSegments})
+	leader := c.Healthy()
+	orders := c.Traffic("orders")
+	orders.Send(300)
+	c.Settled()
+	id := c.Followers(leader)[0]
+	incarnation := c.Status(id).Incarnation
+	c.Stop(id)
+	damage(t, c.NodeConfig(id).DataDir)
+	c.Remove(id, "index") // so that it reads the log at start
+	cfg := c.NodeConfig(id)
+
+	cfg.Replicas = 1
+	_, err := node.Start(cfg)
+	require.ErrorContains(t, err, "is damaged at position", "alone it refuses")
+	require.ErrorContains(t, err, "expected")
+
+	c.StartNodes(id)
+	c.AwaitEvent(id, adminapi.KindDamaged, nil)
+	c.Settled()
+	require.NotEqual(t, incarnation, c.Status(id).Incarnation)
+	names, err := filepath.Glob(filepath.Join(cfg.DataDir, "damaged-1", "*.log"))
+	require.NoError(t, err)
+	require.NotEmpty(t, names, "the damaged log is kept")
+	orders.Send(20)
+	orders.ExactlyOnce()
+}

@@ -1,0 +1,110 @@
+package index
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/util"
+
+	"baton/store/record"
+)
+
+func voidKey(at record.Position) []byte {
+	return binary.BigEndian.AppendUint64([]byte{'v'}, uint64(at))
+}
+
+// move gives an entry another position, if it is where the record says, or
+// notes that it was not. In an index that was begun without the start of the
+// log a message from below may have to be put back in its place.
+func (c *change) move(r record.Record) error {
+	m, err := record.ParseMove(r.Body)
+	if err != nil {
+		return err
+	}
+	q := c.queue(m.Enqueue.Queue)
+	var was place
+	if q != nil && m.Sequence < q.Next {
+		if was, err = c.place(message{q.ID, m.Sequence}); err != nil {
+			return err
+		}
+	}
+	entry := Entry{
+		Seq: m.Sequence, Position: r.Position, Size: record.RecordHeaderSize + len(r.Body), Timestamp: m.Enqueue.Message.Timestamp,
+	}
+	switch {
+	case was.size > 0 && was.at == m.From:
+		c.kv.Delete(positionKey(was.at))
+	case was.size == 0 && q != nil && m.Sequence < q.Next && c.ix.trim.movedBack(r.Position, m.From):
+		q.Depth++
+		q.Acked--
+		q.Head = min(q.Head, m.Sequence)
+	default:
+		c.kv.Put(voidKey(r.Position), binary.AppendUvarint(nil, uint64(m.From)))
+		return nil
+	}
+	c.put(q.ID, entry)
+	q.Bytes += uint64(entry.Size) - uint64(was.size)
+	if c.sink != nil {
+		c.events = append(c.events, func(s Sink) { s.Moved(m.Enqueue.Queue, entry.Seq, entry.Position, entry.Size) })
+	}
+	return nil
+}
+
+// movedBack tells whether a move record at a position, of a message from
+// below the start of the log, moved it when it was applied for the first time.
+func (t *Trim) movedBack(at, from record.Position) bool {
+	if t == nil || from >= t.Base || at >= t.Applied {
+		return false
+	}
+	_, void := slices.BinarySearch(t.Void, at)
+	return !void
+}
+
+// TrimAt returns what must be kept to make an index from the log from base on,
+// when everything below goes. The caller makes sure that nothing below base is
+// live, and that nothing is applied meanwhile. False if the index cannot tell
+// yet: it was made after an earlier trim, and has not come to where it was.
+func (ix *Index) TrimAt(base record.Position) (Trim, bool, error) {
+	t := Trim{Base: base}
+	t.Applied, _ = ix.Applied()
+	if ix.trim != nil && t.Applied < ix.trim.Applied {
+		return t, false, nil
+	}
+	it := ix.db.NewIterator(&util.Range{Start: voidKey(base), Limit: []byte{'v' + 1}}, &opt.ReadOptions{DontFillCache: true})
+	defer it.Release()
+	for it.Next() {
+		d := fields{b: it.Value()}
+		from := record.Position(d.next())
+		if err := d.close("void move"); err != nil || len(it.Key()) != 9 {
+			return t, false, fmt.Errorf("%w: void move: %w", ErrCorrupt, err)
+		}
+		if from < base {
+			t.Void = append(t.Void, record.Position(binary.BigEndian.Uint64(it.Key()[1:])))
+		}
+	}
+	if err := it.Error(); err != nil {
+		return t, false, fmt.Errorf("scan void moves: %w", classify(err))
+	}
+	return t, true, nil
+}
+
+// ForgetBelow drops notes on records that the log does not have any more.
+func (ix *Index) ForgetBelow(base record.Position) error {
+	it := ix.db.NewIterator(&util.Range{Start: voidKey(0), Limit: voidKey(base)}, &opt.ReadOptions{DontFillCache: true})
+	defer it.Release()
+	var kv leveldb.Batch
+	for it.Next() {
+		kv.Delete(it.Key())
+	}
+	err := it.Error()
+	if err == nil && kv.Len() > 0 {
+		err = ix.db.Write(&kv, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("forget void moves: %w", classify(err))
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package inspect
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"baton/store"
+	"baton/store/record"
+	"baton/store/vfs"
+)
+
+// Stats sums up a data directory.
+type Stats struct {
+	Meta      store.Meta             `json:"meta"`
+	Segments  int                    `json:"segments"`
+	Start     record.Position        `json:"start"`
+	End       record.Position        `json:"end"`
+	TornBytes int64                  `json:"torn_bytes,omitempty"`
+	Epochs    []record.EpochBoundary `json:"epochs"`
+	Batches   uint64                 `json:"batches"`
+	Records   map[string]uint64      `json:"records"` // by type
+	Queues    []QueueStats           `json:"queues"`  // sorted by name
+	DiskBytes int64                  `json:"disk_bytes"`
+	HasIndex  bool                   `json:"has_index"`
+}
+
+// QueueStats counts the records of one queue in the log that is there: Depth is
+// right as long as the log begins at 0 and no message was acknowledged twice.
+type QueueStats struct {
+	Name     string `json:"name"`
+	Enqueued uint64 `json:"enqueued"`
+	Acked    uint64 `json:"acked"`
+	Depth    uint64 `json:"depth"`
+}
+
+// Summarize reads a whole directory. The memory it takes grows with the number
+// of queues, not with their depth.
+func Summarize(dir string, finding func(Finding)) (Stats, error) {
+	s := Stats{Records: map[string]uint64{}}
+	queues := map[string]*QueueStats{}
+	queue := func(name string) *QueueStats {
+		q := queues[name]
+		if q == nil {
+			q = &QueueStats{Name: name}
+			queues[name] = q
+		}
+		return q
+	}
+	w := Walker{Dir: dir, Finding: finding, Batch: func(_ record.Header, b []byte) error {
+		s.Batches++
+		for r := range record.Records(b) {
+			s.Records[r.Type.String()]++
+			switch r.Type {
+			case record.TypeEnqueue:
+				if e, err := record.ParseEnqueue(r.Body); err == nil {
+					queue(e.Queue).Enqueued++
+				}
+			case record.TypeAck:
+				if a, err := record.ParseAck(r.Body); err == nil {
+					queue(a.Queue).Acked += uint64(len(a.Sequences))
+				}
+			}
+		}
+		return nil
+	}}
+	if err := w.Walk(); err != nil {
+		return s, err
+	}
+	s.Segments, s.Start, s.End, s.TornBytes, s.Epochs = w.Segments, w.Start, w.End, w.TornBytes, w.Boundaries
+	for _, q := range queues {
+		q.Depth = q.Enqueued - min(q.Acked, q.Enqueued)
+		s.Queues = append(s.Queues, *q)
+	}
+	slices.SortFunc(s.Queues, func(a, b QueueStats) int { return cmp.Compare(a.Name, b.Name) })
+	if b, err := os.ReadFile(filepath.Join(dir, "META")); err == nil {
+		s.Meta, _ = store.ParseMeta(b) // a damaged one was found already
+	}
+	_, err := os.Stat(filepath.Join(dir, "index", "CURRENT"))
+	s.HasIndex = err == nil
+	s.DiskBytes, err = vfs.DiskBytes(vfs.OS{}, dir)
+	return s, err
+}
+
+// DumpOptions picks records.
+type DumpOptions struct {
+	Range Range
+	Queue string // only records of this queue, "" = all
+	JSON  bool
+}
+
+// Line is one record as Dump shows it.
+type Line struct {
+	Position  record.Position   `json:"position"`
+	Epoch     record.Epoch      `json:"epoch"`
+	Time      time.Time         `json:"time"`
+	Type      string            `json:"type"`
+	Size      int               `json:"size"`
+	Queue     string            `json:"queue,omitempty"`
+	ID        string            `json:"id,omitempty"`
+	Sequences []record.Sequence `json:"sequences,omitempty"`
+	Leader    string            `json:"leader,omitempty"`
+	Members   map[string]string `json:"members,omitempty"`
+	Error     string            `json:"error,omitempty"`
+}
+
+func (l Line) String() string {
+	out := fmt.Sprintf("%d\tepoch %d\t%s\t%s\t%d bytes", l.Position, l.Epoch, l.Time.UTC().Format(time.RFC3339Nano), l.Type, l.Size)
+	switch {
+	case l.Error != "":
+		out += "\t" + l.Error
+	case l.Leader != "":
+		out += fmt.Sprintf("\tleader %s\tmembers %v", l.Leader, l.Members)
+	case l.ID != "":
+		out += fmt.Sprintf("\t%q\t%s", l.Queue, l.ID)
+	case l.Queue != "":
+		out += fmt.Sprintf("\t%q\t%v", l.Queue, l.Sequences)
+	}
+	return out
+}
+
+func line(h record.Header, r record.Record) Line {
+	l := Line{Position: r.Position, Epoch: h.Epoch, Time: h.Time, Type: r.Type.String(), Size: record.RecordHeaderSize + len(r.Body)}
+	var err error
+	switch r.Type {
+	case record.TypeEnqueue:
+		var e record.Enqueue
+		e, err = record.ParseEnqueue(r.Body)
+		l.Queue, l.ID = e.Queue, e.Message.ID
+	case record.TypeAck:
+		var a record.Ack
+		a, err = record.ParseAck(r.Body)
+		l.Queue, l.Sequences = a.Queue, a.Sequences
+	case record.TypeEpochStart:
+		var e record.EpochStart
+		e, err = record.ParseEpochStart(r.Body)
+		l.Leader, l.Members = e.Leader, e.Members
+	}
+	if err != nil {
+		l.Error = err.Error()
+	}
+	return l
+}
+
+// Dump writes one line for each record.
+func Dump(dir string, o DumpOptions, out io.Writer, finding func(Finding)) error {
+	enc := json.NewEncoder(out)
+	w := Walker{Dir: dir, Range: o.Range, Finding: finding, Batch: func(h record.Header, b []byte) error {
+		for r := range record.Records(b) {
+			l := line(h, r)
+			if o.Queue != "" && l.Queue != o.Queue || r.Position < o.Range.From || o.Range.To != 0 && r.Position >= o.Range.To {
+				continue
+			}
+			var err error
+			if o.JSON {
+				err = enc.Encode(l)
+			} else {
+				_, err = fmt.Fprintln(out, l)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	return w.Walk()
+}

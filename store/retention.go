@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"baton/store/index"
+	"baton/store/record"
+	"baton/store/vfs"
+	"baton/store/wal"
+)
+
+// openLog opens the log. A trim that a crash cut short is finished: START
+// moves first, so what is below it was on its way out.
+func (s *Store) openLog() (rec wal.Recovery, err error) {
+	hasLog, err := s.hasSegments()
+	if err != nil {
+		return rec, err
+	}
+	if !hasLog {
+		err = s.dropSideFiles()
+	} else {
+		err = s.loadStart()
+	}
+	if err != nil {
+		return rec, err
+	}
+	cfg := s.cfg.wal()
+	cfg.Start = s.start.Base
+	if s.log, rec, err = wal.Open(cfg); err != nil {
+		return rec, err
+	}
+	if err := s.log.TrimTo(s.start.Base); err != nil {
+		return rec, err
+	}
+	rec.Start = s.log.Positions().Start
+	return rec, s.dropBases(func(base record.Position) bool { return base < s.start.Base })
+}
+
+// loadStart reads START, if there is one.
+func (s *Store) loadStart() error {
+	path := wal.StartPath(s.cfg.Dir)
+	data, err := vfs.ReadFile(s.cfg.FS, path, startLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if s.start, err = index.DecodeTrim(data); err != nil {
+		return &wal.CorruptionError{File: path, Expected: "why the log begins where it does", Found: err.Error(), Hint: hintSideFile, Err: err}
+	}
+	return nil
+}
+
+// Free is the position below which no message is live and nothing waits to be
+// applied: what Trim could free at the most.
+func (s *Store) Free() (record.Position, error) {
+	ix := s.Index()
+	if ix == nil {
+		return 0, ErrClosed
+	}
+	return s.free(ix)
+}
+
+func (s *Store) free(ix *index.Index) (record.Position, error) {
+	applied, _ := ix.Applied()
+	oldest, live, err := ix.OldestLive()
+	if live {
+		applied = min(applied, oldest)
+	}
+	return applied, err
+}
+
+// Trimmed is what a Trim did. From == To: nothing.
+type Trimmed struct {
+	From, To record.Position // where the log began and begins
+	Segments int
+}
+
+// Trim removes whole segments from the start of the log that hold no live
+// message, none that reaches above limit. Acks go with the segments that hold
+// them: what they acknowledged was in an earlier one, or in the same. ctx
+// bounds the wait for the disk to have all that is applied. After an error
+// nothing is lost, and a later call goes on.
+func (s *Store) Trim(ctx context.Context, limit record.Position) (Trimmed, error) {
+	s.trimming.Lock()
+	defer s.trimming.Unlock()
+	t, err := s.moveStart(ctx, limit)
+	if err != nil {
+		return t, fmt.Errorf("trim log: %w", err)
+	}
+	if t.From == t.To {
+		return t, nil
+	}
+	if err := s.Log().TrimTo(t.To); err != nil {
+		return t, err
+	}
+	s.checkpoint.Store(max(s.checkpoint.Load(), uint64(t.To)))
+	if err := s.dropBases(func(base record.Position) bool { return base < t.To }); err != nil {
+		return t, err
+	}
+	return t, s.Index().ForgetBelow(t.To)
+}
+
+// moveStart says durably that the log begins higher up, if it can.
+func (s *Store) moveStart(ctx context.Context, limit record.Position) (Trimmed, error) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	ix := s.Index()
+	if ix == nil || s.isClosed() {
+		return Trimmed{}, ErrClosed
+	}
+	limit = s.Pinned(limit)
+	bases := s.log.Bases()
+	t := Trimmed{From: bases[0], To: bases[0]}
+	free, err := s.free(ix)
+	if err != nil {
+		return t, err
+	}
+	n := len(bases) - 1
+	for n > 0 && (bases[n] > min(limit, free) || !s.hasBase(bases[n])) {
+		n--
+	}
+	if n == 0 {
+		return t, nil
+	}
+	// A start must not stand on an ack that a crash may take back.
+	applied, _ := ix.Applied()
+	if err := s.log.WaitFlushed(ctx, applied); err != nil {
+		return t, err
+	}
+	start, known, err := ix.TrimAt(bases[n])
+	if err != nil || !known {
+		return t, err
+	}
+	old := s.start.Base
+	s.start = start // also if it is in doubt what the disk has: it is true
+	if err := s.writeStart(old); err != nil {
+		return t, err
+	}
+	t.To, t.Segments = bases[n], n
+	return t, nil
+}
+
+// writeStart makes START durable. A full disk must not keep the log from being
+// shortened, so room is made for it if need be: the bases between the old
+// start and the new one will be of no use.
+func (s *Store) writeStart(old record.Position) error {
+	path, data := wal.StartPath(s.cfg.Dir), s.start.Encode()
+	err := vfs.WriteFile(s.cfg.FS, path, data)
+	if err == nil {
+		return nil
+	}
+	useless := func(base record.Position) bool { return base > old && base < s.start.Base }
+	if derr := s.dropBases(useless); derr != nil {
+		return errors.Join(err, derr)
+	}
+	return vfs.WriteFile(s.cfg.FS, path, data)
+}
+
+func (s *Store) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.closed
+}
+
+// Segment is a part of the log in a file of its own.
+type Segment struct {
+	From, To record.Position
+}
+
+// Front is the sealed segment that holds the oldest live message, and so keeps
+// everything behind it; false if there is none.
+func (s *Store) Front() (Segment, bool, error) {
+	free, err := s.Free()
+	if err != nil {
+		return Segment{}, false, err
+	}
+	bases := s.Log().Bases()
+	for i, base := range bases[1:] {
+		if free < base {
+			return Segment{bases[i], base}, true, nil
+		}
+	}
+	return Segment{}, false, nil
+}
+
+// Checkpoint is the highest segment base from which the index could be made,
+// if the log below it were gone.
+func (s *Store) Checkpoint() record.Position {
+	return max(record.Position(s.checkpoint.Load()), s.Log().Positions().Start)
+}
