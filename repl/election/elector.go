@@ -167,7 +167,9 @@ func (e *Elector) form(v View, s Self) Step {
 		return wait("for %s to form the cluster", order[0].Node)
 	}
 	c := Cluster{ID: s.ClusterID, Replicas: s.Replicas, Members: s.History, Epoch: highestSealed(v, s), Phase: PhaseElected}
-	if len(c.Members) == 0 {
+	if len(c.Members) == 0 || c.Replicas == 1 {
+		// Told to be alone, whoever was there before: its data serve without
+		// the others from here on.
 		c.Members = map[string]string{s.Node: s.Incarnation}
 	}
 	return Step{Kind: Form, Cluster: c, Reason: s.Node + " forms the cluster"}
@@ -203,7 +205,8 @@ func (e *Elector) sealing(v View, s Self) Step {
 			able++
 		}
 	}
-	stuck := able < need || e.held("sealing", key(v), 2*e.cfg.ElectionTimeout)
+	// Unable members may be so for long: not one epoch after the other.
+	stuck := e.held("sealing", key(v), 2*e.cfg.ElectionTimeout) || able < need && e.held("unable", key(v), e.cfg.ElectionTimeout)
 	if stuck && len(voters) >= need {
 		return e.start(v, s, voters, fmt.Sprintf("epoch %d found no quorum of promises", c.Epoch))
 	}
