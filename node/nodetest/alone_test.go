@@ -1,6 +1,7 @@
 package nodetest_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,7 +32,12 @@ func TestServesAloneAndReplicatedAgain(t *testing.T) {
 	})
 	require.EqualValues(t, 30, c.Queue(id, "orders").Depth)
 	orders.Send(20)
-	require.EqualValues(t, 50, c.Queue(id, "orders").Depth)
+	c.Until("it has applied them", func() string {
+		if d := c.Queue(id, "orders").Depth; d != 50 {
+			return fmt.Sprintf("depth is %d", d)
+		}
+		return ""
+	})
 	c.Stop(id)
 
 	c.StartNodes(c.IDs()...)
