@@ -6,6 +6,10 @@
 //	DIR/META        cluster id, node id, incarnation, sealed epoch; see Meta
 //	DIR/log/        segments, see package wal
 //	DIR/index/      see package index; may be deleted while the node is down
+//	DIR/incoming/   a log that is being received, see package snapshot
+//	DIR/install/    one that is complete and about to replace DIR/log
+//	DIR/replaced/   one that was replaced and is being removed
+//	DIR/damaged-N/  one that could not be opened and was moved aside
 //	DIR/diverged/   tails that were cut off, for people to look at
 //
 // META is one JSON object: "version" (1), "crc32c" of the bytes of "meta", and
