@@ -48,6 +48,7 @@ func (l *link) take(b wire.Snapshot) error {
 	t := &taking{f: f, l: l, taken: taken, stop: make(chan struct{}), wake: make(chan struct{}, 1)}
 	event := SnapshotEvent{Node: f.cfg.Leader, Start: b.Start, End: b.End}
 	t.mu.want, event.Resumed, _ = taken.Want()
+	event.Resumed = max(event.Resumed, b.Start)
 	f.setSnapshot(&transfer{event, event.Resumed})
 	defer f.setSnapshot(nil)
 	f.heard(b.LeaderEnd, 0)

@@ -253,7 +253,8 @@ func TestSnapshotGoesOnAfterACut(t *testing.T) {
 
 func TestSnapshotIsVisibleAndHoldsNobodyUp(t *testing.T) {
 	a, _, c := trimmed(t)
-	half := len(a.log.Bytes()) / 2
+	whole := len(a.log.Bytes())
+	half := whole / 2
 	gate := make(chan struct{})
 	tk := &taker{write: func(n int) error {
 		if n > half {
@@ -264,7 +265,7 @@ func TestSnapshotIsVisibleAndHoldsNobodyUp(t *testing.T) {
 	c.follow(a, 1, takes(tk, c.snapshotEvents))
 	eventually(t, func() bool {
 		for _, f := range a.leader.Status().Followers {
-			if f.Node == "n3" && f.Snapshot && f.CatchUp.Done > record.Position(half) && f.CatchUp.To == record.Position(tk.end) {
+			if f.Node == "n3" && f.Snapshot && f.CatchUp.Done > record.Position(half) && f.CatchUp.To == record.Position(whole) {
 				return true
 			}
 		}
@@ -272,7 +273,7 @@ func TestSnapshotIsVisibleAndHoldsNobodyUp(t *testing.T) {
 	}, "the leader shows progress")
 	eventually(t, func() bool {
 		s := c.follower.Status().Snapshot
-		return s != nil && int(s.At) > half && int(s.End) == tk.end
+		return s != nil && int(s.At) > half && int(s.End) == whole
 	}, "the follower shows progress")
 	a.mustCommit("meanwhile")
 	require.Zero(t, a.journal.count("lost n3"))

@@ -188,8 +188,8 @@ func (e *Elector) form(v View, s Self) Step {
 		c.Old = s.History // a quorum of the new nodes alone would hold nothing
 	}
 	// Without a history, or with that of a larger cluster, members are those who
-	// register first.
-	if len(c.Members) == 0 || len(c.Members) > c.Replicas {
+	// register first. Told to be alone, whoever was there before, it is itself.
+	if len(c.Members) == 0 || len(c.Members) > c.Replicas || c.Replicas == 1 {
 		c.Members = map[string]string{s.Node: s.Incarnation}
 	}
 	return Step{Kind: Form, Cluster: c, Reason: s.Node + " forms the cluster"}
