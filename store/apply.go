@@ -7,6 +7,7 @@ import (
 
 	"baton/store/index"
 	"baton/store/record"
+	"baton/store/vfs"
 )
 
 // openIndex opens the index, or makes it anew if it does not fit the log, and
@@ -110,7 +111,7 @@ func (s *Store) discardIndex() error {
 // batches with an end at or below to, from where the index is. What is there
 // already is not applied again, and what the log has not written yet is left
 // for the next time. sink may be nil. An error is final for this node, but for
-// a damaged index, which Apply makes anew.
+// a damaged index, which Apply makes anew, and a full disk, which it waits out.
 func (s *Store) Apply(to record.Position, sink index.Sink) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -120,6 +121,9 @@ func (s *Store) Apply(to record.Position, sink index.Sink) error {
 	}
 	before, _ := ix.Applied()
 	err := s.apply(ix, to, sink)
+	if vfs.IsFull(err) {
+		return s.outwait(before, to, sink, err)
+	}
 	if !errors.Is(err, index.ErrCorrupt) {
 		return err
 	}
