@@ -187,6 +187,9 @@ func (e *Elector) form(v View, s Self) Step {
 	if 0 < s.History.Replicas && s.History.Replicas < s.Replicas {
 		c.Old = s.History // a quorum of the new nodes alone would hold nothing
 	}
+	if s.Replicas < s.History.Replicas {
+		c.Epoch += aloneLeap
+	}
 	// Without a history, or with that of a larger cluster, members are those who
 	// register first. Told to be alone, whoever was there before, it is itself.
 	if len(c.Members) == 0 || len(c.Members) > c.Replicas || c.Replicas == 1 {
@@ -194,6 +197,11 @@ func (e *Elector) form(v View, s Self) Step {
 	}
 	return Step{Kind: Form, Cluster: c, Reason: s.Node + " forms the cluster"}
 }
+
+// aloneLeap keeps the epochs of a part that serves without the others apart
+// from those that the others may begin meanwhile: one number must not stand for
+// two histories.
+const aloneLeap = 1000
 
 // sealing: epoch c.Epoch is being prepared.
 func (e *Elector) sealing(v View, s Self) Step {
@@ -213,6 +221,9 @@ func (e *Elector) sealing(v View, s Self) Step {
 	if len(sealed) >= need && c.Old.quorum(sealed) {
 		if awaited(voters, sealed, c.Prefer) && !e.held("prefer", key(v), e.cfg.ElectionTimeout) {
 			return wait("for %s, to which leadership is handed over", c.Prefer)
+		}
+		if m, ok := newer(voters, sealed, c.Epoch); ok && !e.held("newer", key(v), e.cfg.ElectionTimeout) {
+			return wait("for %s, whose log is of epoch %d", m.Node, m.LastEpoch)
 		}
 		if !e.turn("elect", key(v), sealed, s) {
 			return wait("for %s to elect", sealed[0].Node)

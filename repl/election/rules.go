@@ -126,6 +126,23 @@ func awaited(voters, sealed []Member, prefer string) bool {
 	return prefer != "" && slices.ContainsFunc(voters, is) && !slices.ContainsFunc(sealed, is)
 }
 
+// newer finds a voter that has not promised yet and says that its log is of a
+// later epoch than all that have. It is worth a moment: what it holds beyond
+// them is not committed by this configuration, but may be by the one that it
+// served alone in.
+func newer(voters, sealed []Member, epoch record.Epoch) (Member, bool) {
+	var top record.Epoch
+	for _, m := range sealed {
+		top = max(top, m.LastEpoch)
+	}
+	for _, m := range voters {
+		if m.Sealed < epoch && m.LastEpoch > top {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
 // best picks the leader among those that promised: the newest log, then the
 // preferred node, then weight, then the order of arrival. It also says which
 // rule decided: the last one that had to be asked to tell the winner from the
