@@ -182,9 +182,33 @@ const sealTimeout = 30 * time.Second
 // refreshLog copies what the elector needs to know about the log.
 func (r *role) refreshLog() {
 	r.self.LastEpoch = r.n.store.Log().Positions().Epoch
-	if e, _, ok := r.n.store.LastEpochStart(); ok {
-		r.self.History = maps.Clone(e.Members)
+	if members := r.n.lastVoters(); members != nil {
+		r.self.History = members
 	}
+}
+
+// lastVoters are the voters in the newest epoch-start record: the newest one
+// applied, or the one that began the log's last epoch if that is newer. Known
+// to be committed or not, it tells of every disk that could count in it; a node
+// that went by the applied ones alone would take a replaced disk for a member
+// when ZooKeeper has forgotten the members. nil if there is none.
+func (n *Node) lastVoters() map[string]string {
+	applied, epoch, ok := n.store.LastEpochStart()
+	log := n.store.Log()
+	if b := log.EpochBoundaries(); len(b) > 0 && (!ok || b[len(b)-1].Epoch > epoch) {
+		raw, err := log.Read(b[len(b)-1].Start, 1)
+		if err == nil && len(raw) > 0 {
+			for rec := range record.Records(raw) {
+				if e, err := record.ParseEpochStart(rec.Body); rec.Type == record.TypeEpochStart && err == nil {
+					return e.Members
+				}
+			}
+		}
+	}
+	if !ok {
+		return nil
+	}
+	return maps.Clone(applied.Members)
 }
 
 // giveUp leaves every role.

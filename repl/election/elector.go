@@ -127,6 +127,12 @@ func admit(v View, s Self) (Step, bool) {
 	}
 	w := c.clone()
 	w.Members[s.Node] = s.Incarnation
+	if c.Epoch != 0 && disks(c.Members) >= quorum.Size(c.Replicas) {
+		// The others have a history that this disk may lack: if ZooKeeper has
+		// forgotten an earlier registration, it may even be a wiped one. The
+		// leader brings it up to date and registers it.
+		w.Members[s.Node] = ""
+	}
 	return Step{Kind: Register, Cluster: w, Reason: s.Node + " registers as a member"}, false
 }
 
@@ -175,10 +181,17 @@ func (e *Elector) form(v View, s Self) Step {
 			order = append(order, m)
 		}
 	}
+	sealed := highestSealed(v, s)
+	switch {
+	case top == 0 && sealed > 0 && len(nodes) < s.Replicas:
+		return wait("for all %d members: epoch %d was promised, and who is there knows of no voters", s.Replicas, sealed)
+	case top > 0 && len(s.History) == 0:
+		return wait("for a member that knows the voters of epoch %d", top)
+	}
 	if !e.turn("form", fmt.Sprint(top), order, s) {
 		return wait("for %s to form the cluster", order[0].Node)
 	}
-	c := Cluster{ID: s.ClusterID, Replicas: s.Replicas, Members: s.History, Epoch: highestSealed(v, s), Phase: PhaseElected}
+	c := Cluster{ID: s.ClusterID, Replicas: s.Replicas, Members: s.History, Epoch: sealed, Phase: PhaseElected}
 	if len(c.Members) == 0 {
 		c.Members = map[string]string{s.Node: s.Incarnation}
 	}
