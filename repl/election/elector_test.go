@@ -216,7 +216,10 @@ func idle(s *election.Self) { s.Following, s.FollowingAt, s.LinkUp = 0, "", fals
 // Without any history even a grace that has passed is not enough.
 func TestFormWithoutHistoryWaitsForAll(t *testing.T) {
 	e := election.New(election.Config{})
-	v := forgotten(func(v *election.View) { v.Members = v.Members[:2]; v.Members[0].LastEpoch, v.Members[1].LastEpoch = 0, 0 })
+	v := forgotten(func(v *election.View) {
+		v.Members = v.Members[:2]
+		v.Members[0].LastEpoch, v.Members[1].LastEpoch = 0, 0
+	})
 	for at := time.Duration(0); at < 10*time.Second; at += 100 * time.Millisecond {
 		d := e.Decide(t0.Add(at), v, self("n2", idle, func(s *election.Self) { s.LastEpoch = 0 }))
 		require.Equal(t, election.Wait, d.Kind, d.Reason)
