@@ -57,12 +57,13 @@ func (r *role) wrote(s election.Step, version int32, err error) {
 		r.n.cfg.Logger.Warn("write to ZooKeeper failed", "step", s.Kind.String(), "err", err)
 		return
 	}
-	if s.Kind == election.Form {
-		r.view.Version = 0
-	} else {
-		r.view.Version = version + 1
+	// Not if the watch was faster: it may have brought something newer, which it
+	// would not bring again.
+	if s.Kind == election.Form && !r.view.Exists {
+		r.view.Version, r.view.Exists, r.view.Cluster = 0, true, s.Cluster
+	} else if s.Kind != election.Form && r.view.Exists && r.view.Version == version {
+		r.view.Version, r.view.Cluster = version+1, s.Cluster
 	}
-	r.view.Exists, r.view.Cluster = true, s.Cluster
 	r.announce(s)
 }
 

@@ -245,7 +245,9 @@ func (r *role) write(st election.Step) {
 				return
 			}
 			s.tracef("%s: wrote %s epoch %d %s leader %q members %v, version %d", p.n.id, st.Kind, w.Epoch, w.Phase, w.Leader, w.Members, version+1)
-			r.view.Version, r.view.Exists, r.view.Cluster = version+1, true, w
+			if version < 0 && !r.view.Exists || version >= 0 && r.view.Exists && r.view.Version == version {
+				r.view.Version, r.view.Exists, r.view.Cluster = version+1, true, w
+			}
 		})
 	})
 }
