@@ -1,0 +1,45 @@
+package explore_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"baton/repl/repltest/explore"
+)
+
+// TestExplore visits all states within small bounds; with BATON_EXPLORE=full,
+// within those that the design asks for.
+func TestExplore(t *testing.T) {
+	cfg := explore.Config{Epochs: 2, Records: 1, Crashes: 1, Wipes: 1}
+	if os.Getenv("BATON_EXPLORE") == "full" {
+		cfg = explore.Config{Epochs: 3, Records: 3, Crashes: 2, Wipes: 1, States: 25_000_000}
+	}
+	began := time.Now()
+	r, err := explore.Run(cfg)
+	require.NoError(t, err)
+	t.Logf("%+v: %d states, %d steps deep, complete: %v, %s", cfg, r.States, r.Depth, r.Complete, time.Since(began).Round(time.Millisecond))
+	require.Empty(t, r.Violation, strings.Join(r.Trace, "\n"))
+}
+
+// TestPlantedFaultsAreFound shows that a rule that is left out is missed.
+func TestPlantedFaultsAreFound(t *testing.T) {
+	for name, c := range map[string]explore.Config{
+		"no epoch in the election":       {Epochs: 3, Records: 2, Crashes: 2, Plant: explore.PlantNoEpoch},
+		"a wiped disk votes":             {Epochs: 3, Records: 1, Crashes: 2, Wipes: 1, Plant: explore.PlantWipedVotes},
+		"counted by the registry of now": {Epochs: 3, Records: 1, Crashes: 1, Wipes: 1, Plant: explore.PlantRegistryNow},
+		"committed by counting":          {Epochs: 3, Records: 1, Crashes: 2, Plant: explore.PlantCommitOld},
+		"lower epochs are not refused":   {Epochs: 2, Records: 1, Plant: explore.PlantNoRefusal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.States = 8_000_000
+			r, err := explore.Run(c)
+			require.NoError(t, err)
+			require.NotEmpty(t, r.Violation, "not found in %d states", r.States)
+			t.Logf("%d states: %s\n  %s", r.States, r.Violation, strings.Join(r.Trace, "\n  "))
+		})
+	}
+}
