@@ -20,7 +20,7 @@ const (
 
 // Config bounds the exploration.
 type Config struct {
-	Epochs  int8 // elections, at most 3
+	Epochs  int8 // elections, at most 4
 	Records int8 // proposals
 	Crashes int8
 	Wipes   int8 // disks replaced, at most 1 at a time can be survived

@@ -31,7 +31,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		"no epoch in the election":       {Epochs: 3, Records: 2, Crashes: 2, Plant: explore.PlantNoEpoch},
 		"a wiped disk votes":             {Epochs: 3, Records: 1, Crashes: 2, Wipes: 1, Plant: explore.PlantWipedVotes},
 		"counted by the registry of now": {Epochs: 3, Records: 1, Crashes: 1, Wipes: 1, Plant: explore.PlantRegistryNow},
-		"committed by counting":          {Epochs: 3, Records: 1, Crashes: 2, Plant: explore.PlantCommitOld},
+		"committed by counting":          {Epochs: 4, Plant: explore.PlantCommitOld},
 		"lower epochs are not refused":   {Epochs: 2, Records: 1, Plant: explore.PlantNoRefusal},
 	} {
 		t.Run(name, func(t *testing.T) {

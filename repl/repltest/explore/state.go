@@ -9,7 +9,7 @@ const (
 	nodes   = 3
 	quorate = 2
 	logMax  = 7
-	epochs  = 3 // at most; Config.Epochs may be lower
+	epochs  = 4 // at most; Config.Epochs may be lower
 )
 
 // entry is one record: its epoch in the upper half, which of the epoch's
