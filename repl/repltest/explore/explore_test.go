@@ -1,6 +1,7 @@
 package explore_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -11,17 +12,22 @@ import (
 	"baton/repl/repltest/explore"
 )
 
-// TestExplore visits all states within small bounds; with BATON_EXPLORE=full,
-// within those that the design asks for.
+// TestExplore visits all states within small bounds; with BATON_EXPLORE those
+// within other ones, given as epochs,records,crashes,wipes,states, where states
+// is when to give up, 0 = never.
 func TestExplore(t *testing.T) {
-	cfg := explore.Config{Epochs: 2, Records: 1, Crashes: 1, Wipes: 1}
-	if os.Getenv("BATON_EXPLORE") == "full" {
-		cfg = explore.Config{Epochs: 3, Records: 3, Crashes: 2, Wipes: 1, States: 25_000_000}
+	bounds := "2,2,1,1,0"
+	if v := os.Getenv("BATON_EXPLORE"); v != "" {
+		bounds = v
 	}
+	var cfg explore.Config
+	_, err := fmt.Sscanf(bounds, "%d,%d,%d,%d,%d", &cfg.Epochs, &cfg.Records, &cfg.Crashes, &cfg.Wipes, &cfg.States)
+	require.NoError(t, err, bounds)
 	began := time.Now()
 	r, err := explore.Run(cfg)
 	require.NoError(t, err)
-	t.Logf("%+v: %d states, %d steps deep, complete: %v, %s", cfg, r.States, r.Depth, r.Complete, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d epochs, %d records, %d crashes, %d wipes: %d states, %d steps deep, complete: %v, %s",
+		cfg.Epochs, cfg.Records, cfg.Crashes, cfg.Wipes, r.States, r.Depth, r.Complete, time.Since(began).Round(time.Millisecond))
 	require.Empty(t, r.Violation, strings.Join(r.Trace, "\n"))
 }
 

@@ -130,7 +130,7 @@ func (r *role) publish() {
 		m.Address = n.id
 	}
 	if n.s.cfg.Plant == PlantNoEpoch {
-		m.LastEpoch = 1
+		m.LastEpoch = min(m.LastEpoch, 1)
 	}
 	r.want = m
 	r.p.zk.keep()
