@@ -34,7 +34,7 @@ func TestExplore(t *testing.T) {
 // TestPlantedFaultsAreFound shows that a rule that is left out is missed.
 func TestPlantedFaultsAreFound(t *testing.T) {
 	for name, c := range map[string]explore.Config{
-		"no epoch in the election":       {Epochs: 3, Records: 2, Crashes: 2, Plant: explore.PlantNoEpoch},
+		"no epoch in the election":       {Epochs: 3, Records: 1, Crashes: 1, Plant: explore.PlantNoEpoch},
 		"a wiped disk votes":             {Epochs: 3, Records: 1, Crashes: 2, Wipes: 1, Plant: explore.PlantWipedVotes},
 		"counted by the registry of now": {Epochs: 3, Records: 1, Crashes: 1, Wipes: 1, Plant: explore.PlantRegistryNow},
 		"committed by counting":          {Epochs: 4, Plant: explore.PlantCommitOld},
