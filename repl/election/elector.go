@@ -231,7 +231,11 @@ func (e *Elector) sealing(v View, s Self) Step {
 			able++
 		}
 	}
-	stuck := able < need || e.held("sealing", key(v), 2*e.cfg.ElectionTimeout)
+	patience := 2 * e.cfg.ElectionTimeout
+	if able < need { // hopeless, but so may the next one be: a node that must not lead does not vote
+		patience = e.cfg.ElectionTimeout / 4
+	}
+	stuck := e.held("sealing", key(v), patience)
 	if stuck && len(voters) >= need {
 		return e.start(v, s, voters, fmt.Sprintf("epoch %d found no quorum of promises", c.Epoch))
 	}

@@ -297,6 +297,15 @@ func TestElectedThatPublishesNoAddressIsSuspected(t *testing.T) {
 	require.Equal(t, record.Epoch(5), e.Decide(t0.Add(time.Second), v, s).Suspect)
 }
 
+func TestHopelessSealingIsPaced(t *testing.T) {
+	e := election.New(election.Config{ElectionTimeout: time.Second})
+	v := three(sealing("n2"), func(v *election.View) { v.Members = v.Members[1:]; v.Members[1].Sealed = 6 })
+	s := self("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 })
+	require.Equal(t, election.Wait, e.Decide(t0, v, s).Kind, "not one election after the other")
+	require.Equal(t, election.Wait, e.Decide(t0.Add(240*time.Millisecond), v, s).Kind)
+	require.Equal(t, election.StartElection, e.Decide(t0.Add(250*time.Millisecond), v, s).Kind)
+}
+
 func TestStuckSealingIsFollowedByTheNextEpoch(t *testing.T) {
 	e := election.New(election.Config{ElectionTimeout: time.Second})
 	v := three(sealing("n2"))
