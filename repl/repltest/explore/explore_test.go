@@ -17,6 +17,9 @@ import (
 // is when to give up, 0 = never.
 func TestExplore(t *testing.T) {
 	bounds := "2,2,1,1,0"
+	if testing.Short() {
+		bounds = "2,1,1,1,0"
+	}
 	if v := os.Getenv("BATON_EXPLORE"); v != "" {
 		bounds = v
 	}
@@ -33,6 +36,9 @@ func TestExplore(t *testing.T) {
 
 // TestPlantedFaultsAreFound shows that a rule that is left out is missed.
 func TestPlantedFaultsAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long under the race detector, and has one thread")
+	}
 	for name, c := range map[string]explore.Config{
 		"no epoch in the election":       {Epochs: 3, Records: 1, Crashes: 1, Plant: explore.PlantNoEpoch},
 		"a wiped disk votes":             {Epochs: 3, Records: 1, Crashes: 2, Wipes: 1, Plant: explore.PlantWipedVotes},
