@@ -31,6 +31,7 @@ type role struct {
 
 	sealedEnd record.Position // durable log end published with the promise SealedHere
 	writing   bool            // a write to the cluster node is under way
+	reads     int             // times that all of ZooKeeper was read anew, after a connection
 	retryAt   time.Time       // no further write before this, after one failed
 	wonFor    string          // eid that this node wrote as elected, for readers of ActiveMQ's tree
 	last      election.Decision
@@ -69,6 +70,7 @@ func (n *Node) runRole(ctx context.Context) {
 func (r *role) see(s group.Snapshot) {
 	if s.Connected != r.snap.Connected {
 		if s.Connected {
+			r.reads++
 			r.n.events.Add(adminapi.KindZKConnected, uint64(r.self.Sealed), "connected to ZooKeeper", "path", r.n.cfg.ZKPath)
 		} else {
 			r.n.events.Add(adminapi.KindZKLost, uint64(r.self.Sealed), "lost the connection to ZooKeeper")

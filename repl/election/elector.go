@@ -155,6 +155,20 @@ func leading(v View, s Self) Step {
 // form: there is no cluster node. It was never there, or ZooKeeper was wiped.
 func (e *Elector) form(v View, s Self) Step {
 	if s.Leading != 0 {
+		// It may have been succeeded without knowing. Of a quorum of its voters
+		// one would tell.
+		if top := highestSealed(v, s); top > s.Leading {
+			return Step{Kind: StepDown, Reason: fmt.Sprintf("epoch %d was promised", top)}
+		}
+		there := 0
+		for _, m := range v.nodes() {
+			if s.Voters[m.Node] == m.Incarnation {
+				there++
+			}
+		}
+		if need := quorum.Size(s.Replicas); there < need {
+			return wait("to write the cluster node again: %d of %d voters needed are there", there, need)
+		}
 		return Step{Kind: Form, Reason: "ZooKeeper was wiped, the leader writes the cluster node again", Cluster: Cluster{
 			ID: s.ClusterID, Replicas: s.Replicas, Members: s.Voters, Epoch: s.Leading, Phase: PhaseElected, Leader: s.Node}}
 	}

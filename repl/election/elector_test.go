@@ -142,6 +142,12 @@ func TestDecide(t *testing.T) {
 				require.Equal(t, "n1", d.Cluster.Leader)
 				require.Len(t, d.Cluster.Members, 2)
 			}},
+		{name: "a wiped ZooKeeper: a leader waits for a quorum of its voters, a new disk is none", kind: election.Wait,
+			view: three(func(v *election.View) { v.Exists = false; v.Members = v.Members[:2]; v.Members[1].Incarnation = "new" }),
+			self: self("n1", func(s *election.Self) { s.Voters = map[string]string{"n1": "i1", "n2": "i2", "n3": "i3"} })},
+		{name: "a wiped ZooKeeper: a leader that was succeeded steps down", kind: election.StepDown,
+			view: three(func(v *election.View) { v.Exists = false; v.Members[2].Sealed = 6 }),
+			self: self("n1", func(s *election.Self) { s.Voters = map[string]string{"n1": "i1", "n2": "i2", "n3": "i3"} })},
 		{name: "a wiped ZooKeeper: a follower with a working link waits",
 			view: three(func(v *election.View) { v.Exists = false }), self: self("n2"), kind: election.Wait},
 		{name: "a wiped ZooKeeper: who knows the voters forms the cluster with them", kind: election.Form, view: forgotten(),
