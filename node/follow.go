@@ -80,10 +80,12 @@ func (n *Node) followerListener(gen uint64, s election.Step) repl.FollowerListen
 		},
 		LinkLost: func(err error) {
 			n.events.Add(adminapi.KindLinkLost, epoch, fmt.Sprintf("lost the link to %s: %v", s.Leader, err), "leader", s.Leader)
-			post(func(r *role) { r.self.LinkUp = false })
+			// Without a leader it matters what this log has got meanwhile: if
+			// ZooKeeper was wiped too, the newest log says who the voters are.
+			post(func(r *role) { r.self.LinkUp = false; r.refreshLog() })
 		},
 		LeaderDead: func(reason string) {
-			post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, s.Epoch })
+			post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, s.Epoch; r.refreshLog() })
 		},
 		Commit: n.applier.commit,
 		Truncated: func(from, to record.Position, tail record.Epoch) {

@@ -21,7 +21,7 @@ func viewOf(s group.Snapshot) election.View {
 	}
 	if s.Cluster != nil {
 		v.Cluster = election.Cluster{ID: s.Cluster.ClusterID, Replicas: s.Cluster.Replicas, Members: map[string]string{},
-			Epoch: record.Epoch(s.Cluster.Epoch), Phase: election.Phase(s.Cluster.Phase), Leader: s.Cluster.Leader, Prefer: s.Cluster.Prefer}
+			Epoch: record.Epoch(s.Cluster.Epoch), Phase: election.Phase(s.Cluster.Phase), Leader: s.Cluster.Leader, Prefer: s.Cluster.Prefer, Restored: s.Cluster.Restored}
 		for node, m := range s.Cluster.Members {
 			v.Cluster.Members[node] = m.Incarnation
 		}
@@ -49,7 +49,7 @@ func viewOf(s group.Snapshot) election.View {
 // clusterData is the way back, for a write.
 func clusterData(c election.Cluster) group.ClusterData {
 	d := group.ClusterData{ClusterID: c.ID, Replicas: c.Replicas, Members: map[string]group.Registration{},
-		Epoch: uint64(c.Epoch), Phase: string(c.Phase), Leader: c.Leader, Prefer: c.Prefer}
+		Epoch: uint64(c.Epoch), Phase: string(c.Phase), Leader: c.Leader, Prefer: c.Prefer, Restored: c.Restored}
 	for node, inc := range c.Members {
 		d.Members[node] = group.Registration{Incarnation: inc}
 	}

@@ -33,6 +33,7 @@ type role struct {
 
 	sealedEnd record.Position // durable log end published with the promise SealedHere
 	writing   bool            // a write to the cluster node is under way
+	reads     int             // times that all of ZooKeeper was read anew, after a connection
 	retryAt   time.Time       // no further write before this, after one failed
 	wonFor    string          // eid that this node wrote as elected, for readers of ActiveMQ's tree
 	last      election.Decision
@@ -71,6 +72,7 @@ func (n *Node) runRole(ctx context.Context) {
 func (r *role) see(s group.Snapshot) {
 	if s.Connected != r.snap.Connected {
 		if s.Connected {
+			r.reads++
 			r.n.events.Add(adminapi.KindZKConnected, uint64(r.self.Sealed), "connected to ZooKeeper", "path", r.n.cfg.ZKPath)
 		} else {
 			r.n.events.Add(adminapi.KindZKLost, uint64(r.self.Sealed), "lost the connection to ZooKeeper")
@@ -195,9 +197,30 @@ const sealTimeout = 30 * time.Second
 // refreshLog copies what the elector needs to know about the log.
 func (r *role) refreshLog() {
 	r.self.LastEpoch = r.n.store.Log().Positions().Epoch
-	if e, _, ok := r.n.store.LastEpochStart(); ok {
-		r.self.History = election.Configuration{Replicas: e.Replicas, Members: maps.Clone(e.Members)}
+	if h, ok := r.n.lastVoters(); ok {
+		r.self.History = h
 	}
+}
+
+// lastVoters are the voters in the newest epoch-start record: the newest one
+// applied, or the one that began the log's last epoch if that is newer. Known
+// to be committed or not, it tells of every disk that could count in it; a node
+// that went by the applied ones alone would take a replaced disk for a member
+// when ZooKeeper has forgotten the members. False if there is none.
+func (n *Node) lastVoters() (election.Configuration, bool) {
+	applied, epoch, ok := n.store.LastEpochStart()
+	log := n.store.Log()
+	if b := log.EpochBoundaries(); len(b) > 0 && (!ok || b[len(b)-1].Epoch > epoch) {
+		raw, err := log.Read(b[len(b)-1].Start, 1)
+		if err == nil && len(raw) > 0 {
+			for rec := range record.Records(raw) {
+				if e, err := record.ParseEpochStart(rec.Body); rec.Type == record.TypeEpochStart && err == nil {
+					return election.Configuration{Replicas: e.Replicas, Members: e.Members}, true
+				}
+			}
+		}
+	}
+	return election.Configuration{Replicas: applied.Replicas, Members: maps.Clone(applied.Members)}, ok
 }
 
 // giveUp leaves every role.

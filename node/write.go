@@ -30,7 +30,7 @@ func (r *role) write(s election.Step) {
 	if s.Kind == election.Elect && r.self.Leading == 0 {
 		r.n.events.Add(adminapi.KindQuorumSealed, uint64(s.Cluster.Epoch), fmt.Sprintf("a quorum has promised epoch %d", s.Cluster.Epoch))
 	}
-	version, n := r.view.Version, r.n
+	version, reads, n := r.view.Version, r.reads, r.n
 	n.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(r.ctx, n.cfg.SessionTimeout)
 		defer cancel()
@@ -40,13 +40,15 @@ func (r *role) write(s election.Step) {
 		} else {
 			err = n.group.WriteCluster(ctx, clusterData(s.Cluster), version)
 		}
-		n.mail.post(func(r *role) { r.wrote(s, version, err) })
+		n.mail.post(func(r *role) { r.wrote(s, version, r.reads == reads, err) })
 	})
 }
 
 // wrote takes the outcome of a write. After a success the view is what was
 // written until the watch brings the same, which saves a round trip.
-func (r *role) wrote(s election.Step, version int32, err error) {
+// fresh says that there was no other connection in between: another one may
+// have found a ZooKeeper that was wiped after the write.
+func (r *role) wrote(s election.Step, version int32, fresh bool, err error) {
 	r.writing = false
 	switch {
 	case errors.Is(err, zkclient.ErrVersion) || errors.Is(err, zkclient.ErrNodeExists):
@@ -57,12 +59,17 @@ func (r *role) wrote(s election.Step, version int32, err error) {
 		r.n.cfg.Logger.Warn("write to ZooKeeper failed", "step", s.Kind.String(), "err", err)
 		return
 	}
-	if s.Kind == election.Form {
-		r.view.Version = 0
-	} else {
-		r.view.Version = version + 1
+	// Not if the watch was faster: it may have brought something newer, which it
+	// would not bring again.
+	if !fresh {
+		r.announce(s)
+		return
 	}
-	r.view.Exists, r.view.Cluster = true, s.Cluster
+	if s.Kind == election.Form && !r.view.Exists {
+		r.view.Version, r.view.Exists, r.view.Cluster = 0, true, s.Cluster
+	} else if s.Kind != election.Form && r.view.Exists && r.view.Version == version {
+		r.view.Version, r.view.Cluster = version+1, s.Cluster
+	}
 	r.announce(s)
 }
 

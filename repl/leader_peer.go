@@ -68,7 +68,10 @@ func (l *Leader) follow(node string, pe *peer, end record.Position, now time.Tim
 		}
 	}
 	commit := l.Commit()
-	if l.counts(node, pe) || !pe.inSync() || pe.prog.Flushed() < commit || commit < l.epochEnd ||
+	// A policy that commits without followers is always ahead of their disks
+	// while producers are at work, and promises nothing that needs the wait.
+	behind := pe.prog.Flushed() < commit && l.cfg.Policy.Fenced()
+	if l.counts(node, pe) || !pe.inSync() || behind || commit < l.epochEnd ||
 		now.Sub(pe.reported) < learnerInterval {
 		return events
 	}

@@ -128,6 +128,12 @@ func admit(v View, s Self) (Step, bool) {
 	}
 	w := c.clone()
 	w.Members[s.Node] = s.Incarnation
+	if c.Restored && disks(c.Members) >= quorum.Size(c.Replicas) {
+		// The others have a history that this disk may lack: if ZooKeeper has
+		// forgotten an earlier registration, it may even be a wiped one. The
+		// leader brings it up to date and registers it.
+		w.Members[s.Node] = ""
+	}
 	return Step{Kind: Register, Cluster: w, Reason: s.Node + " registers as a member"}, false
 }
 
@@ -154,8 +160,22 @@ func leading(v View, s Self) Step {
 // form: there is no cluster node. It was never there, or ZooKeeper was wiped.
 func (e *Elector) form(v View, s Self) Step {
 	if s.Leading != 0 {
+		// It may have been succeeded without knowing. Of a quorum of its voters
+		// one would tell.
+		if top := highestSealed(v, s); top > s.Leading {
+			return Step{Kind: StepDown, Reason: fmt.Sprintf("epoch %d was promised", top)}
+		}
+		there := 0
+		for _, m := range v.nodes() {
+			if s.Voters[m.Node] == m.Incarnation {
+				there++
+			}
+		}
+		if need := quorum.Size(s.Replicas); there < need {
+			return wait("to write the cluster node again: %d of %d voters needed are there", there, need)
+		}
 		return Step{Kind: Form, Reason: "ZooKeeper was wiped, the leader writes the cluster node again", Cluster: Cluster{
-			ID: s.ClusterID, Replicas: s.Replicas, Members: s.Voters, Epoch: s.Leading, Phase: PhaseElected, Leader: s.Node}}
+			ID: s.ClusterID, Replicas: s.Replicas, Members: s.Voters, Epoch: s.Leading, Phase: PhaseElected, Leader: s.Node, Restored: true}}
 	}
 	if s.LinkUp {
 		return wait("for the leader to write the cluster node again")
@@ -180,10 +200,18 @@ func (e *Elector) form(v View, s Self) Step {
 			order = append(order, m)
 		}
 	}
+	sealed := highestSealed(v, s)
+	switch {
+	case top == 0 && sealed > 0 && len(nodes) < s.Replicas:
+		return wait("for all %d members: epoch %d was promised, and who is there knows of no voters", s.Replicas, sealed)
+	case top > 0 && len(s.History.Members) == 0:
+		return wait("for a member that knows the voters of epoch %d", top)
+	}
 	if !e.turn("form", fmt.Sprint(top), order, s) {
 		return wait("for %s to form the cluster", order[0].Node)
 	}
-	c := Cluster{ID: s.ClusterID, Replicas: s.Replicas, Members: maps.Clone(s.History.Members), Epoch: highestSealed(v, s), Phase: PhaseElected}
+	c := Cluster{ID: s.ClusterID, Replicas: s.Replicas, Members: maps.Clone(s.History.Members), Epoch: sealed, Phase: PhaseElected,
+		Restored: sealed > 0 || top > 0}
 	if 0 < s.History.Replicas && s.History.Replicas < s.Replicas {
 		c.Old = s.History // a quorum of the new nodes alone would hold nothing
 	}

@@ -146,8 +146,50 @@ func TestDecide(t *testing.T) {
 				require.Equal(t, "n1", d.Cluster.Leader)
 				require.Len(t, d.Cluster.Members, 2)
 			}},
+		{name: "a wiped ZooKeeper: a leader waits for a quorum of its voters, a new disk is none", kind: election.Wait,
+			view: three(func(v *election.View) { v.Exists = false; v.Members = v.Members[:2]; v.Members[1].Incarnation = "new" }),
+			self: self("n1", func(s *election.Self) { s.Voters = map[string]string{"n1": "i1", "n2": "i2", "n3": "i3"} })},
+		{name: "a wiped ZooKeeper: a leader that was succeeded steps down", kind: election.StepDown,
+			view: three(func(v *election.View) { v.Exists = false; v.Members[2].Sealed = 6 }),
+			self: self("n1", func(s *election.Self) { s.Voters = map[string]string{"n1": "i1", "n2": "i2", "n3": "i3"} })},
 		{name: "a wiped ZooKeeper: a follower with a working link waits",
 			view: three(func(v *election.View) { v.Exists = false }), self: self("n2"), kind: election.Wait},
+		{name: "a wiped ZooKeeper: who knows the voters forms the cluster with them", kind: election.Form, view: forgotten(),
+			self: self("n2", idle, func(s *election.Self) {
+				s.History = election.Configuration{Replicas: 3, Members: map[string]string{"n1": "i1", "n2": "i2", "n3": "old"}}
+			}),
+			check: func(t *testing.T, d election.Decision) {
+				require.Equal(t, map[string]string{"n1": "i1", "n2": "i2", "n3": "old"}, d.Cluster.Members)
+				require.Equal(t, record.Epoch(5), d.Cluster.Epoch)
+			}},
+		{name: "a wiped ZooKeeper: who holds the newest epoch but cannot tell its voters does not form", kind: election.Wait,
+			view: forgotten(), self: self("n2", idle)},
+		{name: "a wiped ZooKeeper: without any history all members are waited for", kind: election.Wait,
+			view: forgotten(func(v *election.View) {
+				v.Members = v.Members[:2]
+				v.Members[0].LastEpoch, v.Members[1].LastEpoch = 0, 0
+			}),
+			self:  self("n2", idle, func(s *election.Self) { s.LastEpoch = 0 }),
+			check: func(t *testing.T, d election.Decision) { require.Contains(t, d.Reason, "2 of 3 members are there") }},
+		{name: "without any history, but all are there", kind: election.Form,
+			view: forgotten(func(v *election.View) {
+				for i := range v.Members {
+					v.Members[i].LastEpoch = 0
+				}
+			}), self: self("n2", idle, func(s *election.Self) { s.LastEpoch = 0 }),
+			check: func(t *testing.T, d election.Decision) {
+				require.Equal(t, map[string]string{"n2": "i2"}, d.Cluster.Members)
+			}},
+		{name: "a disk that comes to a cluster with a history counts when its leader says so", kind: election.Register,
+			view: three(func(v *election.View) { delete(v.Cluster.Members, "n3"); v.Cluster.Restored = true }), self: self("n3"),
+			check: func(t *testing.T, d election.Decision) {
+				inc, ok := d.Cluster.Members["n3"]
+				require.True(t, ok)
+				require.Empty(t, inc)
+			}},
+		{name: "a disk without which there is no quorum counts at once", kind: election.Register,
+			view: three(func(v *election.View) { delete(v.Cluster.Members, "n3"); delete(v.Cluster.Members, "n2") }), self: self("n3"),
+			check: func(t *testing.T, d election.Decision) { require.Equal(t, "i3", d.Cluster.Members["n3"]) }},
 		{name: "ZooKeeper rolled back: the leader asserts its epoch", kind: election.Elect, self: self("n1"),
 			view:  three(func(v *election.View) { v.Cluster.Epoch, v.Cluster.Leader = 3, "n2" }),
 			check: func(t *testing.T, d election.Decision) { require.Equal(t, record.Epoch(5), d.Cluster.Epoch) }},
@@ -198,6 +240,63 @@ func TestGrowing(t *testing.T) {
 	require.Equal(t, "n1", d.Cluster.Leader)
 }
 
+// forgotten is a ZooKeeper without a cluster node, before which n2 stands first.
+func forgotten(change ...func(*election.View)) election.View {
+	return three(append([]func(*election.View){func(v *election.View) {
+		v.Exists, v.Cluster = false, election.Cluster{}
+		v.Members[0].Address = ""
+		v.Members[0].Sequence, v.Members[1].Sequence = 11, 10
+	}}, change...)...)
+}
+
+// idle has no leader.
+func idle(s *election.Self) { s.Following, s.FollowingAt, s.LinkUp = 0, "", false }
+
+// Without any history even a grace that has passed is not enough.
+func TestFormWithoutHistoryWaitsForAll(t *testing.T) {
+	e := election.New(election.Config{})
+	v := forgotten(func(v *election.View) {
+		v.Members = v.Members[:2]
+		v.Members[0].LastEpoch, v.Members[1].LastEpoch = 0, 0
+	})
+	for at := time.Duration(0); at < 10*time.Second; at += 100 * time.Millisecond {
+		d := e.Decide(t0.Add(at), v, self("n2", idle, func(s *election.Self) { s.LastEpoch = 0 }))
+		require.Equal(t, election.Wait, d.Kind, d.Reason)
+	}
+}
+
+// An election that was decided is not decided again: the promises that it
+// counted were used.
+func TestZooKeeperForgetsAnOutcome(t *testing.T) {
+	seen := func(node string, change ...func(*election.Self)) (*election.Elector, election.Self) {
+		e := election.New(election.Config{})
+		s := self(node, append([]func(*election.Self){func(s *election.Self) { s.Sealed, s.SealedHere, s.Leading = 6, 6, 0 }, idle}, change...)...)
+		e.Decide(t0, three(sealing("n2", "n3"), func(v *election.View) {
+			v.Cluster.Phase, v.Cluster.Leader = election.PhaseElected, "n3"
+		}), s)
+		return e, s
+	}
+	t.Run("the election is open again", func(t *testing.T) {
+		e, s := seen("n1")
+		d := e.Decide(t0, three(sealing("n2", "n3")), s)
+		require.Equal(t, election.StartElection, d.Kind, d.Reason)
+		require.Equal(t, record.Epoch(7), d.Cluster.Epoch)
+	})
+	t.Run("another one was elected for the same epoch", func(t *testing.T) {
+		e, s := seen("n1")
+		d := e.Decide(t0, three(sealing("n2", "n3"), func(v *election.View) {
+			v.Cluster.Phase, v.Cluster.Leader = election.PhaseElected, "n2"
+		}), s)
+		require.Equal(t, election.StartElection, d.Kind, d.Reason)
+	})
+	t.Run("an older leader is shown", func(t *testing.T) {
+		e, s := seen("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 5, 0 })
+		d := e.Decide(t0, three(func(v *election.View) { v.Members[0].Sequence = 30 }), s)
+		require.Equal(t, election.StartElection, d.Kind, d.Reason)
+		require.Equal(t, record.Epoch(7), d.Cluster.Epoch)
+	})
+}
+
 func TestFirstStart(t *testing.T) {
 	e := election.New(election.Config{})
 	s := election.Self{Node: "n1", Incarnation: "i1", Replicas: 3}
@@ -235,6 +334,15 @@ func TestElectedThatPublishesNoAddressIsSuspected(t *testing.T) {
 	s := self("n2", func(s *election.Self) { s.Following, s.LinkUp = 0, false })
 	require.Zero(t, e.Decide(t0, v, s).Suspect)
 	require.Equal(t, record.Epoch(5), e.Decide(t0.Add(time.Second), v, s).Suspect)
+}
+
+func TestHopelessSealingIsPaced(t *testing.T) {
+	e := election.New(election.Config{ElectionTimeout: time.Second})
+	v := three(sealing("n2"), func(v *election.View) { v.Members = v.Members[1:]; v.Members[1].Sealed = 6 })
+	s := self("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 })
+	require.Equal(t, election.Wait, e.Decide(t0, v, s).Kind, "not one election after the other")
+	require.Equal(t, election.Wait, e.Decide(t0.Add(240*time.Millisecond), v, s).Kind)
+	require.Equal(t, election.StartElection, e.Decide(t0.Add(250*time.Millisecond), v, s).Kind)
 }
 
 func TestStuckSealingIsFollowedByTheNextEpoch(t *testing.T) {

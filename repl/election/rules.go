@@ -75,6 +75,16 @@ func (e *Elector) gathered(name string, members []Member, replicas int) (Step, b
 	return Step{}, true
 }
 
+// disks counts the members of which a disk is registered.
+func disks(members map[string]string) (n int) {
+	for _, inc := range members {
+		if inc != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // highestSealed is the highest epoch that anyone is known to have promised.
 func highestSealed(v View, s Self) record.Epoch {
 	top := s.Sealed

@@ -31,6 +31,10 @@ type Cluster struct {
 	// replicas than now may hold it: an election needs a quorum of both, until
 	// a leader has committed under the new one. Zero at all other times.
 	Old Configuration
+
+	// Restored: the cluster node was written anew from a history, because
+	// ZooKeeper had forgotten it. It may not tell of everybody who registered.
+	Restored bool
 }
 
 // Configuration is a set of voters and how many replicas there were to be.

@@ -119,6 +119,8 @@ type ClusterData struct {
 	// Old is there while the cluster grows: the configuration under which the data
 	// was written. An election needs a quorum of both.
 	Old *Configuration `json:"old,omitempty"`
+	// Restored: written anew because ZooKeeper had forgotten it.
+	Restored bool `json:"restored,omitempty"`
 }
 
 // Configuration is a set of voters and how many replicas there were to be.
@@ -139,7 +141,7 @@ func (c ClusterData) Clone() ClusterData {
 // Equal tells whether two say the same.
 func (c ClusterData) Equal(o ClusterData) bool {
 	return c.ClusterID == o.ClusterID && c.Replicas == o.Replicas && c.Epoch == o.Epoch &&
-		c.Phase == o.Phase && c.Leader == o.Leader && c.Prefer == o.Prefer && maps.Equal(c.Members, o.Members) && c.Old.equal(o.Old)
+		c.Phase == o.Phase && c.Leader == o.Leader && c.Prefer == o.Prefer && c.Restored == o.Restored && maps.Equal(c.Members, o.Members) && c.Old.equal(o.Old)
 }
 
 func (c *Configuration) equal(o *Configuration) bool {

@@ -274,13 +274,17 @@ func (c *client) again(id int64, m election.Member) {
 		}
 		q := c.z.join(id, m)
 		s.tracef("%s: a second node, %d", c.p.n.id, q)
-		c.p.after(s.around(100*time.Millisecond), func() {
-			if c.reachable() {
+		var remove func()
+		remove = func() {
+			switch {
+			case c.z.tree.members[q].session != id: // ZooKeeper was wiped meanwhile
+			case c.reachable():
 				c.z.remove(q)
-			} else {
-				c.p.after(sessionTimeout, func() { c.z.remove(q) })
+			default:
+				c.p.after(sessionTimeout, remove)
 			}
-		})
+		}
+		c.p.after(s.around(100*time.Millisecond), remove)
 	})
 }
 

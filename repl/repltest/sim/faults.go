@@ -3,6 +3,8 @@ package sim
 import (
 	"slices"
 	"time"
+
+	"baton/repl/election"
 )
 
 // strike does one thing to the cluster, and comes back.
@@ -201,12 +203,21 @@ func (s *Sim) zkRollback(*node) {
 		return
 	}
 	i := len(s.zk.past) - 1 - s.rng.IntN(min(len(s.zk.past), 1+s.rng.IntN(pastKept)))
-	if !s.zk.past[i].exists {
+	if !s.remembers(s.zk.past[i]) {
 		return
 	}
 	s.tracef("FAULT ZooKeeper goes back")
 	s.forgot = s.now
 	s.zk.rollback(s.zk.past[i])
+}
+
+// remembers says that a copy of ZooKeeper shows who is a member, and no
+// election that could be decided a second time from promises that are used up.
+// The rules cannot be safe against more forgetting than that: see the package
+// comment.
+func (s *Sim) remembers(t tree) bool {
+	return t.exists && t.cluster.Phase == election.PhaseElected && t.cluster.Leader != "" &&
+		len(t.cluster.Members) == s.cfg.Replicas
 }
 
 func (s *Sim) expire(n *node) {

@@ -108,7 +108,7 @@ func (f *link) lost(try int, why string) {
 		if s.now-f.began > time.Second {
 			f.backoff = 0
 		}
-		f.post(func(r *role) { r.self.LinkUp = false })
+		f.post(func(r *role) { r.self.LinkUp = false; r.refresh() })
 	}
 	switch why {
 	case "not the leader":
@@ -126,7 +126,7 @@ func (f *link) lost(try int, why string) {
 	}
 	if reason != "" && !f.declared {
 		f.declared = true
-		f.post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, f.epoch })
+		f.post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, f.epoch; r.refresh() })
 	}
 	wait := f.backoff
 	f.backoff = min(max(2*f.backoff, 50*time.Millisecond), 2*time.Second)

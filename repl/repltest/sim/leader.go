@@ -264,7 +264,8 @@ func (l *lead) observe(id string, pe *peer) {
 	s := l.p.n.s
 	pe.prog.Tick(l.p.n.disk.end(), s.clock())
 	in := pe.session != nil && pe.prog.IsAttached() && pe.prog.State() == progress.InSync
-	if l.counts(id, pe) || !in || pe.prog.Flushed() < l.commit || l.commit < l.epochEnd || s.now-pe.reported < learnerInterval {
+	behind := pe.prog.Flushed() < l.commit && s.cfg.Policy.Fenced()
+	if l.counts(id, pe) || !in || behind || l.commit < l.epochEnd || s.now-pe.reported < learnerInterval {
 		return
 	}
 	pe.reported, pe.retired = s.now, true

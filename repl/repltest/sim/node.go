@@ -186,11 +186,14 @@ func (p *process) truncate(to record.Position) {
 	p.seen = min(p.seen, len(p.n.disk.log))
 }
 
-// history is the newest epoch-start record that was applied.
+// history is the newest epoch-start record that was applied, or, if the log
+// has a newer epoch, the one that began it.
 func (p *process) history() map[string]string {
-	for i := p.seen - 1; i >= 0; i-- {
-		if m := p.n.disk.log[i].start; m != nil {
-			return m
+	d := p.n.disk
+	for i := len(d.log) - 1; i >= 0; i-- {
+		e := d.log[i]
+		if e.start != nil && (i < p.seen || i == 0 || d.log[i-1].epoch < e.epoch) {
+			return e.start
 		}
 	}
 	return nil

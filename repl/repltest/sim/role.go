@@ -28,6 +28,7 @@ type role struct {
 	sealedEnd  record.Position
 	sealWait   func() // called when the disk has flushed
 	writing    bool
+	reads      int // times that all of ZooKeeper was read anew
 	retryAt    time.Duration
 	unfitUntil time.Duration
 	timer      int
@@ -62,6 +63,9 @@ func (r *role) post(f func(*role)) {
 }
 
 func (r *role) see(v election.View) {
+	if v.Connected && !r.view.Connected {
+		r.reads++
+	}
 	r.view = v
 	if r.lead != nil {
 		r.lead.admit(v.Cluster.Members)
@@ -130,7 +134,7 @@ func (r *role) publish() {
 		m.Address = n.id
 	}
 	if n.s.cfg.Plant == PlantNoEpoch {
-		m.LastEpoch = 1
+		m.LastEpoch = min(m.LastEpoch, 1)
 	}
 	r.want = m
 	r.p.zk.keep()
@@ -229,7 +233,7 @@ func (r *role) write(st election.Step) {
 		return
 	}
 	r.writing = true
-	w, version := st.Cluster, r.view.Version
+	w, version, reads := st.Cluster, r.view.Version, r.reads
 	if st.Kind == election.Form {
 		version = -1
 		if w.ID == "" {
@@ -245,7 +249,12 @@ func (r *role) write(st election.Step) {
 				return
 			}
 			s.tracef("%s: wrote %s epoch %d %s leader %q members %v, version %d", p.n.id, st.Kind, w.Epoch, w.Phase, w.Leader, w.Members, version+1)
-			r.view.Version, r.view.Exists, r.view.Cluster = version+1, true, w
+			if r.reads != reads {
+				return
+			}
+			if version < 0 && !r.view.Exists || version >= 0 && r.view.Exists && r.view.Version == version {
+				r.view.Version, r.view.Exists, r.view.Cluster = version+1, true, w
+			}
 		})
 	})
 }

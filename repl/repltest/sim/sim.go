@@ -86,9 +86,21 @@ func (s *Sim) draw() {
 	} else if s.cfg.Policy&quorum.QuorumDisk == 0 {
 		w.power, w.wipe = false, false // memory of a quorum survives processes only
 	}
+	if s.cfg.Plant != PlantNone {
+		w = s.hunt(w)
+	}
 	s.strict = s.cfg.Policy.Fenced()
 	s.swarm = w
 	s.tracef("seed %d: %d replicas, %s, faults for %s: %+v", s.cfg.Seed, s.cfg.Replicas, s.cfg.Policy, s.cfg.Faulty, w)
+}
+
+// hunt is a swarm in which planted faults show soon: leaders change often,
+// leave tails behind, and ZooKeeper does its duty.
+func (s *Sim) hunt(w swarm) swarm {
+	s.cfg.Replicas, s.cfg.Policy, s.cfg.Faulty = 3, quorum.QuorumDisk, 30*time.Second
+	return swarm{kill: w.kill, power: w.power, pause: w.pause, wipe: w.wipe, cut: true, oneway: w.oneway, breakLinks: w.breakLinks,
+		transfer: w.transfer, slowDisk: w.slowDisk, zkCut: w.zkCut, every: min(w.every, 500*time.Millisecond), delay: w.delay,
+		zkDelay: min(w.zkDelay, 20*time.Millisecond), flush: w.flush, produce: 30 * time.Millisecond, heldTight: time.Second, weights: w.weights}
 }
 
 // build makes the machines and starts them, not all at the same moment.

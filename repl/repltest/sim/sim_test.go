@@ -43,7 +43,7 @@ func TestSim(t *testing.T) {
 		require.Empty(t, r.Violation)
 		return
 	}
-	const seeds = 300
+	const seeds = 200
 	var sum total
 	for n := uint64(1); n <= seeds && sum.bad < 5; n++ {
 		sum.add(t, sim.Run(sim.Config{Seed: n}))

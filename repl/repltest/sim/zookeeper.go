@@ -111,7 +111,8 @@ func (z *zookeeper) write(q uint64, id int64, m election.Member) bool {
 }
 
 func (z *zookeeper) remove(q uint64) {
-	if _, ok := z.tree.members[q]; ok {
+	if m, ok := z.tree.members[q]; ok {
+		z.s.tracef("ZooKeeper: member %d of %s in session %d is removed", q, m.data.Node, m.session)
 		z.change(func(t *tree) { delete(t.members, q) })
 	}
 }

@@ -1,0 +1,57 @@
+package explore_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"baton/repl/repltest/explore"
+)
+
+// TestExplore visits all states within small bounds; with BATON_EXPLORE those
+// within other ones, given as epochs,records,crashes,wipes,states, where states
+// is when to give up, 0 = never.
+func TestExplore(t *testing.T) {
+	bounds := "2,2,1,1,0"
+	if testing.Short() {
+		bounds = "2,1,1,1,0"
+	}
+	if v := os.Getenv("BATON_EXPLORE"); v != "" {
+		bounds = v
+	}
+	var cfg explore.Config
+	_, err := fmt.Sscanf(bounds, "%d,%d,%d,%d,%d", &cfg.Epochs, &cfg.Records, &cfg.Crashes, &cfg.Wipes, &cfg.States)
+	require.NoError(t, err, bounds)
+	began := time.Now()
+	r, err := explore.Run(cfg)
+	require.NoError(t, err)
+	t.Logf("%d epochs, %d records, %d crashes, %d wipes: %d states, %d steps deep, complete: %v, %s",
+		cfg.Epochs, cfg.Records, cfg.Crashes, cfg.Wipes, r.States, r.Depth, r.Complete, time.Since(began).Round(time.Millisecond))
+	require.Empty(t, r.Violation, strings.Join(r.Trace, "\n"))
+}
+
+// TestPlantedFaultsAreFound shows that a rule that is left out is missed.
+func TestPlantedFaultsAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long under the race detector, and has one thread")
+	}
+	for name, c := range map[string]explore.Config{
+		"no epoch in the election":       {Epochs: 3, Records: 1, Crashes: 1, Plant: explore.PlantNoEpoch},
+		"a wiped disk votes":             {Epochs: 3, Records: 1, Crashes: 2, Wipes: 1, Plant: explore.PlantWipedVotes},
+		"counted by the registry of now": {Epochs: 3, Records: 1, Crashes: 1, Wipes: 1, Plant: explore.PlantRegistryNow},
+		"committed by counting":          {Epochs: 4, Plant: explore.PlantCommitOld},
+		"lower epochs are not refused":   {Epochs: 2, Records: 1, Plant: explore.PlantNoRefusal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.States = 8_000_000
+			r, err := explore.Run(c)
+			require.NoError(t, err)
+			require.NotEmpty(t, r.Violation, "not found in %d states", r.States)
+			t.Logf("%d states: %s\n  %s", r.States, r.Violation, strings.Join(r.Trace, "\n  "))
+		})
+	}
+}
