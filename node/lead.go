@@ -15,6 +15,7 @@ import (
 	"baton/node/stompserver"
 	"baton/repl"
 	"baton/repl/election"
+	"baton/repl/progress"
 	"baton/store/record"
 	"baton/zkclient/group"
 )
@@ -278,6 +279,18 @@ func (l *leadership) admit(members map[string]string) {
 	}
 }
 
+// inSync counts the voters that hold what this leader writes, itself included
+// and one node left out.
+func (l *leadership) inSync(except string) int {
+	n := 1
+	for _, f := range l.leader.Status().Followers {
+		if f.Voter && f.Connected && f.State == progress.InSync && f.Node != except {
+			n++
+		}
+	}
+	return n
+}
+
 // register makes a caught-up disk a voter: first in ZooKeeper, by a write that
 // fails if another epoch has begun, then in the leader's count, then in the
 // log, so that a wiped ZooKeeper can be told who the voters are.
@@ -285,6 +298,9 @@ func (r *role) register(node, incarnation string) {
 	c := r.view.Cluster
 	if c.Epoch != r.self.Leading || c.Phase != election.PhaseElected || c.Leader != r.self.Node {
 		return // about to step down
+	}
+	if !election.MayReplace(c, node, incarnation, r.leadership.inSync(node)) {
+		return // the leader reports the learner again
 	}
 	l, n, version := r.leadership, r.n, r.view.Version
 	w := clusterData(c)

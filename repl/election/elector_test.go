@@ -297,6 +297,13 @@ func TestZooKeeperForgetsAnOutcome(t *testing.T) {
 	})
 }
 
+func TestMayReplace(t *testing.T) {
+	c := three().Cluster
+	require.True(t, election.MayReplace(c, "n3", "new", 2), "a quorum of the others holds everything")
+	require.False(t, election.MayReplace(c, "n3", "new", 1), "alone with a disk that has forgotten its promises")
+	require.True(t, election.MayReplace(c, "n3", "i3", 1), "it came by itself, for the first time")
+}
+
 func TestFirstStart(t *testing.T) {
 	e := election.New(election.Config{})
 	s := election.Self{Node: "n1", Incarnation: "i1", Replicas: 3}

@@ -210,3 +210,13 @@ func wiped(v View) string {
 	return fmt.Sprintf("; the disks of %s are new, so no quorum holds the old data: "+
 		"bring back an old data directory, or run baton form --discard-history to begin without it", strings.Join(lost, ", "))
 }
+
+// MayReplace says whether a leader may register a new disk for a node: only
+// while enough of the voters that it has are in sync, itself included and that
+// node not. A leader that was superseded while it was paused, before a
+// ZooKeeper that went back to its epoch, would otherwise gather a quorum from a
+// disk that has forgotten its promise. A disk that is registered already, as
+// one that came for the first time, was never another.
+func MayReplace(c Cluster, node, incarnation string, inSync int) bool {
+	return c.Members[node] == incarnation || inSync >= quorum.Size(c.Replicas)
+}

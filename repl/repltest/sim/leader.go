@@ -177,6 +177,18 @@ func (l *lead) counts(id string, pe *peer) bool {
 	return v != "" && pe.incarnation == v && !pe.retired
 }
 
+// inSync counts the voters that hold what this leader writes, itself included
+// and one node left out.
+func (l *lead) inSync(except string) int {
+	n := 1
+	for id, pe := range l.peers {
+		if id != except && pe.session != nil && l.counts(id, pe) && pe.prog.State() == progress.InSync {
+			n++
+		}
+	}
+	return n
+}
+
 // advance moves the commit position and answers proposals.
 func (l *lead) advance() {
 	if l.ended {

@@ -332,6 +332,9 @@ func (r *role) register(node, incarnation string) {
 	if c.Epoch != r.self.Leading || c.Phase != election.PhaseElected || c.Leader != r.self.Node {
 		return
 	}
+	if !election.MayReplace(c, node, incarnation, r.lead.inSync(node)) {
+		return
+	}
 	l, s := r.lead, r.p.n.s
 	w := c
 	w.Members = maps.Clone(c.Members)
