@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -163,8 +164,10 @@ func TestLifeOfACluster(t *testing.T) {
 		last := all[len(all)-1].Seq
 		require.NoError(t, c.Heal(""))
 		<-changed
-		newer, _ := c.Events(last)
-		require.Equal(t, "heal everything", newer[0].Text)
+		require.Eventually(t, func() bool { // late words of the nodes may come in between
+			newer, _ := c.Events(last)
+			return slices.ContainsFunc(newer, func(e cluster.Entry) bool { return e.Text == "heal everything" })
+		}, patience, time.Millisecond)
 		lines, _, err := c.Logs("n1", 0)
 		require.NoError(t, err)
 		require.Empty(t, lines)
