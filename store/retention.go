@@ -55,8 +55,8 @@ func (s *Store) loadStart() error {
 	return nil
 }
 
-// Free is the position below which no message is live and nothing waits to be
-// applied: what Trim could free at the most.
+// Free is the position below which no message is live, no id suppresses
+// duplicates and nothing waits to be applied: what Trim could free at the most.
 func (s *Store) Free() (record.Position, error) {
 	ix := s.Index()
 	if ix == nil {
@@ -66,12 +66,19 @@ func (s *Store) Free() (record.Position, error) {
 }
 
 func (s *Store) free(ix *index.Index) (record.Position, error) {
-	applied, _ := ix.Applied()
+	free, _ := ix.Applied()
 	oldest, live, err := ix.OldestLive()
 	if live {
-		applied = min(applied, oldest)
+		free = min(free, oldest)
 	}
-	return applied, err
+	if err != nil {
+		return free, err
+	}
+	id, remembered, err := ix.OldestID()
+	if remembered {
+		free = min(free, id)
+	}
+	return free, err
 }
 
 // Trimmed is what a Trim did. From == To: nothing.
@@ -81,7 +88,7 @@ type Trimmed struct {
 }
 
 // Trim removes whole segments from the start of the log that hold no live
-// message, none that reaches above limit. Acks go with the segments that hold
+// message and no id that suppresses duplicates, none that reaches above limit. Acks go with the segments that hold
 // them: what they acknowledged was in an earlier one, or in the same. ctx
 // bounds the wait for the disk to have all that is applied. After an error
 // nothing is lost, and a later call goes on.
@@ -173,16 +180,25 @@ type Segment struct {
 }
 
 // Front is the sealed segment that holds the oldest live message, and so keeps
-// everything behind it; false if there is none.
+// everything behind it; false if there is none, or if the segment would not go
+// without its messages, since an id in it or before it suppresses duplicates.
 func (s *Store) Front() (Segment, bool, error) {
-	free, err := s.Free()
+	ix := s.Index()
+	if ix == nil {
+		return Segment{}, false, ErrClosed
+	}
+	oldest, live, err := ix.OldestLive()
+	if err != nil || !live {
+		return Segment{}, false, err
+	}
+	id, remembered, err := ix.OldestID()
 	if err != nil {
 		return Segment{}, false, err
 	}
 	bases := s.Log().Bases()
 	for i, base := range bases[1:] {
-		if free < base {
-			return Segment{bases[i], base}, true, nil
+		if oldest < base {
+			return Segment{bases[i], base}, !remembered || id >= base, nil
 		}
 	}
 	return Segment{}, false, nil
