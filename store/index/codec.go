@@ -8,8 +8,9 @@ import (
 	"baton/store/record"
 )
 
-// stateFormat 2 has entries by position; an index without them is made anew.
-const stateFormat = 2
+// stateFormat 3 counts what is live in each segment; an index that does not is
+// made anew.
+const stateFormat = 3
 
 var (
 	stateKey      = []byte("mstate")

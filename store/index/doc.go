@@ -12,7 +12,7 @@
 // Numbers in keys are big-endian; values are uvarints in the order given.
 //
 //	'e' queue id (8) sequence (8)   position, size, timestamp (zigzag): a message in a queue
-//	'p' position (8)                queue id, sequence, size: a live record of the log
+//	's' position (8)                records, bytes: what is live in the segment that begins there
 //	'v' position (8)                old position: a move record that moved nothing
 //	'q' queue name                  id, next sequence, head, depth, bytes, enqueued, acked
 //	'm' "state"                     format (1), applied position, epoch, chain hash,

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/syndtr/goleveldb/leveldb"
 	ldberrors "github.com/syndtr/goleveldb/leveldb/errors"
@@ -76,19 +75,20 @@ type epochStart struct {
 	epoch record.Epoch
 }
 
-// Index is an open index. Apply and Close are for one goroutine at a time; the
-// other methods may be called from any.
+// Index is an open index. Apply, Begin, Divide, ForgetBelow and Close are for
+// one goroutine at a time; the other methods may be called from any.
 type Index struct {
-	db     *leveldb.DB
-	places *placeCache   // Apply's
-	trim   *Trim         // Apply's: see Begin; nil if the index saw the whole log
-	oldest atomic.Uint64 // no live record is below; where OldestLive begins to look
+	db      *leveldb.DB
+	places  *placeCache // Apply's
+	divided bool        // Apply's: the last span is not written yet
+	trim    *Trim       // Apply's: see Begin; nil if the index saw the whole log
 
 	mu struct {
 		sync.RWMutex
 		state
 		queues map[string]*QueueInfo // replaced, never changed
 		start  *epochStart           // nil: none applied yet
+		spans  []span                // ascending
 		points points
 	}
 }
@@ -184,6 +184,9 @@ func (ix *Index) load() error {
 		return classify(err)
 	}
 	if err := ix.loadTrim(); err != nil {
+		return err
+	}
+	if err := ix.loadSpans(); err != nil {
 		return err
 	}
 	it := ix.db.NewIterator(util.BytesPrefix([]byte{'q'}), &opt.ReadOptions{DontFillCache: true})

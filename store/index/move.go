@@ -36,7 +36,9 @@ func (c *change) move(r record.Record) error {
 	}
 	switch {
 	case was.size > 0 && was.at == m.From:
-		c.kv.Delete(positionKey(was.at))
+		if err := c.count(-1, was.at, was.size); err != nil {
+			return err
+		}
 	case was.size == 0 && q != nil && m.Sequence < q.Next && c.ix.trim.movedBack(r.Position, m.From):
 		q.Depth++
 		q.Acked--
@@ -45,7 +47,9 @@ func (c *change) move(r record.Record) error {
 		c.kv.Put(voidKey(r.Position), binary.AppendUvarint(nil, uint64(m.From)))
 		return nil
 	}
-	c.put(q.ID, entry)
+	if err := c.put(q.ID, entry); err != nil {
+		return err
+	}
 	q.Bytes += uint64(entry.Size) - uint64(was.size)
 	if c.sink != nil {
 		c.events = append(c.events, func(s Sink) { s.Moved(m.Enqueue.Queue, entry.Seq, entry.Position, entry.Size) })
@@ -99,6 +103,7 @@ func (ix *Index) ForgetBelow(base record.Position) error {
 	for it.Next() {
 		kv.Delete(it.Key())
 	}
+	ix.forgetSpans(base, &kv)
 	err := it.Error()
 	if err == nil && kv.Len() > 0 {
 		err = ix.db.Write(&kv, nil)
