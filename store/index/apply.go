@@ -44,10 +44,14 @@ const headSlack = 1024
 // sink may be nil. Errors: ErrGap, ErrRecord, ErrCorrupt, and those of the
 // disk.
 func (ix *Index) Apply(raw []byte, sink Sink) error {
-	c := &change{ix: ix, queues: map[string]*QueueInfo{}, places: map[message]place{}, ids: map[string]record.Position{}, sink: sink}
+	c := &change{ix: ix, queues: map[string]*QueueInfo{}, places: map[message]place{}, ids: map[string]record.Position{},
+		spans: map[int]span{}, sink: sink}
 	ix.mu.RLock()
 	c.state, c.start = ix.mu.state, ix.mu.start
 	ix.mu.RUnlock()
+	if len(ix.mu.spans) == 0 {
+		ix.Divide()
+	}
 	for h, b := range record.Batches(raw) {
 		if h.End() <= c.applied {
 			continue
@@ -84,8 +88,9 @@ type change struct {
 	due    int64                        // the earliest deadline put, 0 = none
 	time   int64                        // of the batch, Unix milliseconds
 	kv     leveldb.Batch
-	key    [25]byte // scratch
-	value  [64]byte // scratch
+	key    [25]byte     // scratch
+	value  [64]byte     // scratch
+	spans  map[int]span // those that change, by their number in the index
 	points []Point
 	sink   Sink
 	events []func(Sink)
@@ -160,7 +165,9 @@ func (c *change) enqueue(r record.Record) error {
 		q = c.newQueue(e.Queue)
 	}
 	entry := entryOf(q.Next, r, &e.Message)
-	c.put(q.ID, entry)
+	if err := c.put(q.ID, entry); err != nil {
+		return err
+	}
 	q.Next++
 	q.Depth++
 	q.Enqueued++
@@ -191,7 +198,9 @@ func (c *change) ack(r record.Record) error {
 		}
 		c.kv.Delete(appendEntryKey(c.key[:0], q.ID, seq))
 		c.dropDeadline(q.ID, seq, was.deadline)
-		c.kv.Delete(appendPositionKey(c.key[:0], was.at))
+		if err := c.count(-1, was.at, was.size); err != nil {
+			return err
+		}
 		c.places[message{q.ID, seq}] = place{}
 		q.Depth--
 		q.Acked++
@@ -215,13 +224,12 @@ func entryOf(seq record.Sequence, r record.Record, m *record.Message) Entry {
 		Timestamp: m.Timestamp, Deadline: m.Deadline, Redeliveries: m.Redeliveries}
 }
 
-// put writes an entry under all of its keys.
-func (c *change) put(queue uint64, e Entry) {
-	key, value := c.key[:0], c.value[:0] // copied by kv
-	c.kv.Put(appendEntryKey(key, queue, e.Seq), e.appendTo(value))
-	c.kv.Put(appendPositionKey(key, e.Position), Live{Queue: queue, Seq: e.Seq, Size: e.Size}.appendTo(value))
+// put writes an entry and counts its record.
+func (c *change) put(queue uint64, e Entry) error {
+	c.kv.Put(appendEntryKey(c.key[:0], queue, e.Seq), e.appendTo(c.value[:0])) // copied
 	c.putDeadline(queue, e)
 	c.places[message{queue, e.Seq}] = e.place()
+	return c.count(+1, e.Position, e.Size)
 }
 
 // place returns where an entry is, the zero place if it is not there.
@@ -276,6 +284,7 @@ func (c *change) write() error {
 			c.kv.Put(queueKey(name), q.encode())
 		}
 	}
+	c.putSpans()
 	c.kv.Put(stateKey, c.state.encode())
 	if err := c.ix.db.Write(&c.kv, nil); err != nil {
 		return fmt.Errorf("write index: %w", classify(err))
@@ -295,6 +304,10 @@ func (c *change) publish() {
 	c.ix.mu.Lock()
 	defer c.ix.mu.Unlock()
 	c.ix.mu.state, c.ix.mu.start = c.state, c.start
+	for i, s := range c.spans {
+		c.ix.mu.spans[i] = s
+	}
+	c.ix.divided = false
 	for name, q := range c.queues {
 		c.ix.setQueue(name, q)
 	}

@@ -13,7 +13,7 @@
 //
 //	'e' queue id (8) sequence (8)   position, size, timestamp (zigzag): a message in a queue;
 //	                                deadline, redeliveries if one of them is not 0
-//	'p' position (8)                queue id, sequence, size: a live record of the log
+//	's' position (8)                records, bytes: what is live in the segment that begins there
 //	'x' deadline (8) queue id (8)   nothing: a message in a queue that has a deadline
 //	    sequence (8)
 //	'u' length of queue name,       position of its record: an id that suppresses duplicates

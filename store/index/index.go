@@ -86,14 +86,14 @@ type epochStart struct {
 	epoch record.Epoch
 }
 
-// Index is an open index. Apply and Close are for one goroutine at a time; the
-// other methods may be called from any.
+// Index is an open index. Apply, Begin, Divide, ForgetBelow and Close are for
+// one goroutine at a time; the other methods may be called from any.
 type Index struct {
 	db       *leveldb.DB
 	places   *placeCache   // Apply's
+	divided  bool          // Apply's: the last span is not written yet
 	trim     *Trim         // Apply's: see Begin; nil if the index saw the whole log
-	oldest   atomic.Uint64 // no live record is below; where OldestLive begins to look
-	oldestID atomic.Uint64 // the same of records whose id is remembered
+	oldestID atomic.Uint64 // no record whose id is remembered is below; where OldestID begins to look
 
 	mu struct {
 		sync.RWMutex
@@ -103,6 +103,7 @@ type Index struct {
 		start  *epochStart           // nil: none applied yet
 		subs   map[subscriber]Subscription
 		due    dueHint
+		spans  []span // ascending
 		points points
 	}
 }
@@ -202,6 +203,9 @@ func (ix *Index) load() error {
 		return err
 	}
 	if err := ix.loadSubscriptions(); err != nil {
+		return err
+	}
+	if err := ix.loadSpans(); err != nil {
 		return err
 	}
 	return ix.loadQueues()

@@ -34,7 +34,9 @@ func (c *change) move(r record.Record) error {
 	entry := entryOf(m.Sequence, r, &m.Enqueue.Message)
 	switch {
 	case was.size > 0 && was.at == m.From:
-		c.kv.Delete(positionKey(was.at))
+		if err := c.count(-1, was.at, was.size); err != nil {
+			return err
+		}
 	case was.size == 0 && q != nil && m.Sequence < q.Next && c.ix.trim.movedBack(r.Position, m.From):
 		q.Depth++
 		q.Acked--
@@ -46,12 +48,20 @@ func (c *change) move(r record.Record) error {
 	if was.deadline != entry.Deadline {
 		c.dropDeadline(q.ID, entry.Seq, was.deadline)
 	}
-	c.put(q.ID, entry)
+	if err := c.put(q.ID, entry); err != nil {
+		return err
+	}
 	q.Bytes += uint64(entry.Size) - uint64(was.size)
 	if c.sink != nil {
 		c.events = append(c.events, func(s Sink) { s.Moved(m.Enqueue.Queue, entry.Seq, entry.Position, entry.Size) })
 	}
 	return nil
+}
+
+// isNoted tells whether a record that is applied did nothing.
+func (ix *Index) isNoted(at record.Position) (bool, error) {
+	ok, err := ix.db.Has(voidKey(at), nil)
+	return ok, classify(err)
 }
 
 // movedBack tells whether a move record at a position, of a message from
@@ -111,6 +121,7 @@ func (ix *Index) ForgetBelow(base record.Position) error {
 	for it.Next() {
 		kv.Delete(it.Key())
 	}
+	ix.forgetSpans(base, &kv)
 	err := it.Error()
 	if err == nil && kv.Len() > 0 {
 		err = ix.db.Write(&kv, nil)

@@ -3,6 +3,7 @@ package index
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/syndtr/goleveldb/leveldb/opt"
@@ -45,7 +46,7 @@ func (ix *Index) Dump() (string, error) {
 	ix.mu.RUnlock()
 	fmt.Fprintf(&b, "applied %d epoch %d chain %016x queue ids %d deleted %d floor %d ids %d\n",
 		s.applied, s.epoch, s.chain, s.queues, s.deleted, s.floor, s.ids)
-	live, timed := uint64(0), uint64(0)
+	counted, timed := ix.recount(), uint64(0)
 	if e, epoch, ok := ix.LastEpochStart(); ok {
 		fmt.Fprintf(&b, "epoch-start %d %x\n", epoch, e.AppendTo(nil))
 	}
@@ -71,22 +72,15 @@ func (ix *Index) Dump() (string, error) {
 					return "", err
 				}
 				n, bytes, from = n+1, bytes+uint64(e.Size), e.Seq+1
-				if err := ix.checkLive(q.ID, e); err != nil {
-					return "", err
-				}
+				counted.add(e)
 			}
 		}
 		if n != q.Depth || bytes != q.Bytes {
 			return "", fmt.Errorf("%w: queue %q holds %d messages, %d bytes, and says %d, %d", ErrCorrupt, q.Name, n, bytes, q.Depth, q.Bytes)
 		}
-		live += n
 	}
-	n, err := ix.countLive()
-	if err != nil {
+	if err := counted.compare(ix); err != nil {
 		return "", err
-	}
-	if n != live {
-		return "", fmt.Errorf("%w: %d messages in queues, %d by position", ErrCorrupt, live, n)
 	}
 	if n, err := ix.countDeadlines(); err != nil || n != timed {
 		return "", fmt.Errorf("%w: %d messages with deadlines in queues, %d by deadline: %w", ErrCorrupt, timed, n, err)
@@ -127,4 +121,36 @@ func (ix *Index) dumpIDs(b *strings.Builder, want uint64) error {
 		return fmt.Errorf("%w: %d ids by position, %d by name, %d expected", ErrCorrupt, n, named, want)
 	}
 	return classify(it.Error())
+}
+
+// recount counts again what spans say.
+type recount []span
+
+func (ix *Index) recount() recount {
+	ix.mu.RLock()
+	defer ix.mu.RUnlock()
+	again := slices.Clone(ix.mu.spans)
+	for i := range again {
+		again[i].records, again[i].bytes = 0, 0
+	}
+	return again
+}
+
+func (r recount) add(e Entry) {
+	if i := spanOf(r, e.Position); i >= 0 {
+		r[i].records++
+		r[i].bytes += uint64(e.Size)
+	}
+}
+
+func (r recount) compare(ix *Index) error {
+	ix.mu.RLock()
+	defer ix.mu.RUnlock()
+	for i, s := range ix.mu.spans {
+		if r[i] != s {
+			return fmt.Errorf("%w: from position %d on %d records, %d bytes are live, and it says %d, %d",
+				ErrCorrupt, s.start, r[i].records, r[i].bytes, s.records, s.bytes)
+		}
+	}
+	return nil
 }
