@@ -29,6 +29,22 @@ func (l *leadership) Propose(b *record.Batch, done func(error)) {
 	})
 }
 
+// proposeAndWait returns when a batch of this node's own is committed, or its
+// outcome is in doubt.
+func (l *leadership) proposeAndWait(b *record.Batch) error {
+	done := make(chan error, 1)
+	l.leader.Propose(b, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		if errors.Is(err, repl.ErrStopped) {
+			return l.ctx.Err()
+		}
+		return err
+	case <-l.ctx.Done():
+		return l.ctx.Err()
+	}
+}
+
 // brokerIndex gives the broker the store's index. It asks the store each time,
 // for a damaged index is replaced by a new one.
 type brokerIndex struct{ store *store.Store }
