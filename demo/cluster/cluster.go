@@ -41,6 +41,7 @@ type Cluster struct {
 	dir     string
 	temp    bool // dir is removed at the end
 	zk      *supervisor.Process
+	servers []string // of ZooKeeper
 	members []*member
 	links   map[link]*supervisor.Proxy
 	log     eventLog
@@ -124,6 +125,7 @@ func (c *Cluster) build() error {
 		}
 		c.zk = p
 	}
+	c.servers = zk
 	for i := range c.cfg.Nodes {
 		base := c.cfg.BasePort + 10*i
 		c.members = append(c.members, &member{
@@ -149,6 +151,9 @@ func (c *Cluster) build() error {
 
 // wire opens the proxies through which m dials.
 func (c *Cluster) wire(m *member, zk []string) error {
+	if c.cfg.Direct {
+		return nil
+	}
 	for i, server := range zk {
 		p, err := supervisor.NewProxy(supervisor.ProxyConfig{Name: fmt.Sprintf("%s->zookeeper%d", m.name, i+1), Target: server, Logger: c.cfg.Logger})
 		if err != nil {
@@ -173,6 +178,9 @@ func (c *Cluster) nodeArgs(m *member) []string {
 	var zk, via []string
 	for _, p := range m.zk {
 		zk = append(zk, p.Addr())
+	}
+	if c.cfg.Direct {
+		zk = c.servers
 	}
 	for _, to := range c.members {
 		if p := c.links[link{m.name, to.name}]; p != nil {
