@@ -50,6 +50,9 @@ type Supporter interface {
 	Supports(action string) (ok bool, why string)
 }
 
+// Linked may be implemented by a Local whose links can be disturbed.
+type Linked interface{ Links() []Link }
+
 // Endpoint is a node's admin listener. ID may be empty: the node tells it.
 type Endpoint struct{ ID, Admin string }
 
@@ -62,7 +65,10 @@ type Config struct {
 	// Nodes found in the tree are asked too.
 	Tree        TreeReader
 	TreeChanged <-chan struct{} // optional: read the tree now
+	ZKServers   []string        // host:port of ZooKeeper servers to ask about themselves
 	Local       Local           // nil when attached
+	// Lesson, if not nil, returns the lesson under way. It must not block.
+	Lesson func() *Lesson
 
 	Refresh      time.Duration // between questions, default 250 ms
 	Timeout      time.Duration // of one question, default 1 s
@@ -129,6 +135,8 @@ type Source struct {
 		pollers map[string]*poller // by admin address
 		tree    Tree
 		events  eventLog
+		logs    logBook
+		servers []Server
 		queues  queueLog
 		seq     uint64
 		rates   struct{ in, out series }
@@ -145,6 +153,10 @@ func New(cfg Config) (*Source, error) {
 	s := &Source{cfg: cfg.withDefaults(), wake: make(chan struct{}, 1)}
 	s.mu.pollers = map[string]*poller{}
 	s.mu.events.limit = s.cfg.EventsMax
+	s.mu.logs.seen, s.mu.logs.lost = map[string]uint64{}, map[string]uint64{}
+	for _, a := range s.cfg.ZKServers {
+		s.mu.servers = append(s.mu.servers, Server{Address: Clean(a)})
+	}
 	return s, nil
 }
 
@@ -160,6 +172,12 @@ func (s *Source) Run(ctx context.Context, publish func(*Snapshot)) error {
 	}
 	if s.cfg.Tree != nil {
 		s.running.Go(func() { s.runTree(ctx) })
+	}
+	for _, a := range s.cfg.ZKServers {
+		s.running.Go(func() { s.runServers(ctx, a) })
+	}
+	if l, ok := s.cfg.Local.(Logger); ok {
+		s.running.Go(func() { s.runLogs(ctx, l) })
 	}
 	s.runPublish(ctx, publish)
 	return ctx.Err()
