@@ -61,7 +61,7 @@ func attachCommand() *cobra.Command {
 			}
 			defer tree.close()
 			go tree.runWatch(ctx)
-			src, err := data.New(data.Config{Cluster: path, Tree: tree.read, TreeChanged: tree.changed, Logger: logger})
+			src, err := data.New(data.Config{Cluster: path, Tree: tree.read, TreeChanged: tree.changed, ZKServers: servers, Logger: logger})
 			if err != nil {
 				return err
 			}

@@ -142,3 +142,16 @@ const missingMax = 1000
 
 // Failovers implements data.Local.
 func (l *localCluster) Failovers() []failover.Run { return l.c.Tracker().Runs() }
+
+// ProcessLogs implements data.Logger.
+func (l *localCluster) ProcessLogs(name string, after uint64) ([]data.LogLine, uint64) {
+	lines, dropped, err := l.c.Logs(name, after)
+	if err != nil {
+		return nil, 0
+	}
+	out := make([]data.LogLine, len(lines))
+	for i, line := range lines {
+		out[i] = data.LogLine{Seq: line.Seq, At: line.At, Text: line.Text}
+	}
+	return out, dropped
+}
