@@ -1,6 +1,9 @@
 package data
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Levels of log lines.
 const (
@@ -95,4 +98,19 @@ type LessonStep struct {
 type LessonCheck struct {
 	Text string
 	OK   bool
+}
+
+// Trouble says what is done to the link, "" if nothing.
+func (l Link) Trouble() string {
+	switch {
+	case l.Cut:
+		return "cut"
+	case l.Delay > 0 && l.Rate > 0:
+		return fmt.Sprintf("%v late, %.0f KiB/s", l.Delay, l.Rate/1024)
+	case l.Delay > 0:
+		return fmt.Sprintf("%v late", l.Delay)
+	case l.Rate > 0:
+		return fmt.Sprintf("%.0f KiB/s", l.Rate/1024)
+	}
+	return ""
 }

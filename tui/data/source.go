@@ -30,6 +30,7 @@ const (
 	ActionCut      = "cut"      // take its links away
 	ActionHeal     = "heal"     // give them back
 	ActionTransfer = "transfer" // hand leadership to it, or away from it if it leads
+	ActionWipe     = "wipe"     // SIGKILL, empty its disk, start it again
 )
 
 // TreeReader reads the cluster's ZooKeeper tree. It must honour ctx.
