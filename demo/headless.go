@@ -99,7 +99,7 @@ func Headless(ctx context.Context, cfg Config) (Report, error) {
 func run(ctx context.Context, cfg Config, c *cluster.Cluster, startup time.Duration) (Report, error) {
 	tracker := c.Tracker()
 	lc := cfg.Load
-	lc.Addresses, lc.OnReceipt = c.StompAddresses(), tracker.Receipt
+	lc.Addresses, lc.OnReceipt = c.ClientAddresses(), tracker.Receipt
 	l, err := load.Start(lc)
 	if err != nil {
 		return Report{}, err

@@ -65,7 +65,7 @@ func attachCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = tui.Run(ctx, tui.Config{Source: src, Cluster: path, ReadOnly: true, Theme: theme, NoMouse: f.noMouse, Logger: logger})
+			err = tui.Run(ctx, tui.Config{Source: src, Cluster: path, ReadOnly: true, Theme: theme, NoMouse: f.noMouse, ExportDir: exportDir(), Logger: logger})
 			if err != nil {
 				return exitError{tui.ExitCode(err), err}
 			}

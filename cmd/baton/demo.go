@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,6 +99,7 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError("--fault: %w", err)
 	}
+	f.cluster.ClientProxies = slices.ContainsFunc(faults, func(x cluster.Fault) bool { return x.Name == "cut-clients" })
 	cfg := demo.Config{Cluster: f.cluster, Load: f.load, Faults: faults, For: f.duration}
 	if err := cfg.Validate(); err != nil {
 		return exitError{exitUsage, err}
@@ -133,7 +135,7 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 // watchHeadless records a run that nobody looks at.
 func watchHeadless(c *cluster.Cluster, l *load.Load, to *record.Writer) (func(), error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	src, stopTree, err := localSource(ctx, c, &localCluster{c: c, load: l}, nil)
+	src, stopTree, err := localSource(ctx, c, &localCluster{c: c, load: l, begun: time.Now()}, nil)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -166,13 +168,14 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 	if err := tui.CheckTerminal(os.Stdin, os.Stdout); err != nil {
 		return exitError{tui.ExitCode(err), err}
 	}
+	f.cluster.ClientProxies = true
 	c, err := cluster.Open(f.cluster)
 	if err != nil {
 		return launchFailure(err)
 	}
 	logger, closeLog := consoleLog(c.DataDir())
 	defer closeLog()
-	local := &localCluster{c: c}
+	local := &localCluster{c: c, begun: time.Now()}
 	launched := make(chan error, 1)
 	go func() {
 		err := c.Run(ctx)
@@ -192,7 +195,7 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 	}
 	if err == nil {
 		err = tui.Run(ctx, tui.Config{Source: tee(src, rec), Cluster: "demo", Launched: true, Theme: theme,
-			NoMouse: f.console.noMouse, Logger: logger})
+			NoMouse: f.console.noMouse, ExportDir: exportDir(), Logger: logger})
 		stopTree()
 	}
 	cancel()

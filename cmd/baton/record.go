@@ -99,3 +99,12 @@ func tee(src record.Live, w *record.Writer) record.Live {
 	}
 	return record.Tee{Live: src, To: w}
 }
+
+// exportDir is where the console saves reports and pictures, "" if there is no place.
+func exportDir() string {
+	dir, err := stateDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "reports")
+}

@@ -50,7 +50,8 @@ func replayCommand() *cobra.Command {
 			}
 			player := record.NewPlayer(r)
 			player.Seek(at)
-			err = tui.Run(context.WithoutCancel(cmd.Context()), tui.Config{Source: player, Cluster: r.Header.Cluster, ReadOnly: true, Theme: theme, NoMouse: f.noMouse})
+			err = tui.Run(context.WithoutCancel(cmd.Context()), tui.Config{Source: player, Cluster: r.Header.Cluster, ReadOnly: true, Theme: theme, NoMouse: f.noMouse, ExportDir: exportDir(),
+				ReadOnlyWhy: "this is a recording: what happened is done"})
 			if err != nil {
 				return exitError{tui.ExitCode(err), err}
 			}

@@ -59,8 +59,18 @@ func (s *Snapshot) checklistServing(l *Node) []Check {
 		{"members", CheckDone, fmt.Sprintf("%d replicas, a quorum is %d", q.Replicas, q.Size)},
 		{"elected", CheckDone, fmt.Sprintf("epoch %d: %s", l.Status.Epoch, rule)},
 		{"promoted", CheckDone, l.ID + " committed the first record of its epoch"},
-		{"quorum", CheckDone, fmt.Sprintf("%d of %d are in sync; it may lose %d more", q.Have, q.Replicas, max(0, q.Have-q.Size))},
+		{"quorum", CheckDone, fmt.Sprintf("%d of %d are in sync; %s", q.Have, q.Replicas, spare(q.Have-q.Size))},
 	}
+}
+
+func spare(n int) string {
+	switch {
+	case n <= 0:
+		return "one more loss stops it"
+	case n == 1:
+		return "one may be lost"
+	}
+	return fmt.Sprintf("%d may be lost", n)
 }
 
 // rule is by what the leader of an epoch was chosen, if that was seen.

@@ -25,7 +25,7 @@ type Forecast struct {
 func (s *Snapshot) Forecast(action, target string) Forecast {
 	f := Forecast{Left: s.Remaining(action, target), Size: s.Quorum.Size, Replicas: s.Quorum.Replicas, Stall: -1}
 	f.QuorumText = fmt.Sprintf("%d of %d nodes stay, a quorum is %d", f.Left, f.Replicas, f.Size)
-	takesAway := silences(action) || action == ActionWipe
+	takesAway := silences(action)
 	switch {
 	case f.Left < f.Size:
 		f.Bad = true

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"baton/node/adminapi"
 )
 
 // Logger may be implemented by a Local that keeps the output of its processes.
@@ -37,6 +39,26 @@ func (s *Source) runLogs(ctx context.Context, from Logger) {
 	defer tick.Stop()
 	for {
 		s.collectLogs(from)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// runNotes takes over what a launched cluster says was done to it.
+func (s *Source) runNotes(ctx context.Context, from Noter) {
+	tick := time.NewTicker(logsEvery / 4)
+	defer tick.Stop()
+	after := uint64(0)
+	for {
+		var notes []adminapi.Event
+		notes, after = from.Notes(after)
+		for _, e := range notes {
+			CleanEvent(&e)
+			s.addNote(e)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -31,6 +31,11 @@ const (
 	ActionHeal     = "heal"     // give them back
 	ActionTransfer = "transfer" // hand leadership to it, or away from it if it leads
 	ActionWipe     = "wipe"     // SIGKILL, empty its disk, start it again
+
+	ActionCutZK      = "cut-zookeeper" // from ZooKeeper alone
+	ActionCutClients = "cut-clients"   // its clients hear nothing
+	ActionDelay      = "delay"         // its replication links by DelayAmount
+	ActionThrottle   = "throttle"      // its replication links to ThrottleAmount
 )
 
 // TreeReader reads the cluster's ZooKeeper tree. It must honour ctx.
@@ -49,6 +54,14 @@ type Local interface {
 // Supporter may be implemented by a Local that cannot do every action.
 type Supporter interface {
 	Supports(action string) (ok bool, why string)
+}
+
+// Noter may be implemented by a Local that keeps account of what was done to
+// its cluster, by whom ever: a lesson, a plan or the console.
+type Noter interface {
+	// Notes returns what was done since a sequence, oldest first, as events of
+	// KindConsole, and the sequence of the last.
+	Notes(after uint64) ([]adminapi.Event, uint64)
 }
 
 // Linked may be implemented by a Local whose links can be disturbed.
@@ -180,6 +193,9 @@ func (s *Source) Run(ctx context.Context, publish func(*Snapshot)) error {
 	if l, ok := s.cfg.Local.(Logger); ok {
 		s.running.Go(func() { s.runLogs(ctx, l) })
 	}
+	if n, ok := s.cfg.Local.(Noter); ok {
+		s.running.Go(func() { s.runNotes(ctx, n) })
+	}
 	s.runPublish(ctx, publish)
 	return ctx.Err()
 }
@@ -272,8 +288,5 @@ func (s *Source) readTree(ctx context.Context) {
 
 // Note adds a line of the console's own to the timeline.
 func (s *Source) Note(kind, node, text string) {
-	s.mu.Lock()
-	s.mu.events.add(adminapi.Event{At: s.cfg.Now(), Node: Clean(node), Kind: kind, Text: Clean(text)})
-	s.mu.Unlock()
-	s.poke()
+	s.addNote(adminapi.Event{At: s.cfg.Now(), Node: Clean(node), Kind: kind, Text: Clean(text)})
 }

@@ -100,9 +100,9 @@ func (p *Page) Render(f page.Frame) []string {
 		return append(v.members(all, f.W, members), v.why(f.W, max(0, f.H-members))...)
 	}
 	rest := f.H - members
-	middle := min(max(9, rest/2), rest)
-	if f.H < 24 {
-		middle = min(9, rest)
+	middle := min(9, rest)
+	if f.H >= 30 {
+		middle = 12
 	}
 	left := f.W * 55 / 100
 	out := v.members(all, f.W, members)
@@ -112,7 +112,13 @@ func (p *Page) Render(f page.Frame) []string {
 	if bottom < 3 {
 		return out
 	}
-	return append(out, component.Beside([]int{f.W - servers, servers}, v.epochs(f.W-servers, bottom), v.servers(servers, bottom))...)
+	events := 0
+	if bottom >= 15 {
+		events = bottom / 2
+		bottom -= events
+	}
+	out = append(out, component.Beside([]int{f.W - servers, servers}, v.epochs(f.W-servers, bottom), v.servers(servers, bottom))...)
+	return append(out, v.events(f.W, events)...)
 }
 
 type view struct {
@@ -240,7 +246,7 @@ func (v view) side(all []row, w, h int) []string {
 		}
 		return box.Render(v.t, lines, w, h)
 	}
-	tb := component.Table{Columns: []component.Column{{Title: "SEALED BY", Width: 9}, {Title: "LAST EPOCH", Width: 10, Right: true}, {Title: "LOG ENDS AT", Width: 14, Right: true}, {Title: ""}}, Cursor: -1}
+	tb := component.Table{Columns: []component.Column{{Title: "NODE", Width: 5}, {Title: "EPOCH", Width: 5, Right: true}, {Title: "LOG ENDS AT", Width: 13, Right: true}, {Title: ""}}, Cursor: -1}
 	for _, b := range ballots {
 		won := ""
 		if b.Won {
@@ -306,6 +312,20 @@ func (v view) epochs(w, h int) []string {
 		lines = []string{v.t.Paint(style.Dim, "no election was seen yet")}
 	}
 	return component.Box{Title: v.title("epochs"), Footer: v.t.Paint(style.Dim, "[ ] step in time")}.Render(v.t, lines, w, h)
+}
+
+// events are those of ZooKeeper and elections.
+func (v view) events(w, h int) []string {
+	if h < 3 {
+		return nil
+	}
+	var lines []string
+	for _, e := range v.s.Events {
+		if strings.HasPrefix(e.Kind, "zk.") || strings.HasPrefix(e.Kind, "election.") || e.Kind == data.KindConsole {
+			lines = append(lines, v.t.Paint(style.Dim, e.At.Format("15:04:05.000"))+" "+component.Pad(e.Node, 9)+" "+component.Cut(e.Text, w-26, v.t.Glyphs.Ellipsis))
+		}
+	}
+	return component.Box{Title: v.title("events") + v.t.Paint(style.Dim, "  of ZooKeeper, elections and yours")}.Render(v.t, lines[max(0, len(lines)-(h-2)):], w, h)
 }
 
 func (v view) servers(w, h int) []string {

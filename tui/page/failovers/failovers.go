@@ -17,11 +17,15 @@ import (
 	"baton/tui/style"
 )
 
-// Page is the screen; back counts runs from the newest.
+// Page is the screen; back counts runs from the newest, scroll the lines of
+// reasons above the first that is shown.
 type Page struct {
 	back   int
 	scroll int
 }
+
+// whyMax bounds scrolling.
+const whyMax = 40
 
 // New returns the page at the newest failover.
 func New() *Page { return &Page{} }
@@ -42,15 +46,20 @@ func (p *Page) Click(int, int, page.Frame) {}
 func (p *Page) Command(c page.Command, f page.Frame) {
 	n := len(runs(f.Snap))
 	switch c {
-	case page.Left, page.Up, page.PageUp, page.PrevPane:
-		p.back++
-	case page.Right, page.Down, page.PageDown, page.NextPane:
-		p.back--
-	case page.Top:
-		p.back = n
-	case page.Bottom:
-		p.back = 0
+	case page.Left, page.PrevPane:
+		p.back, p.scroll = p.back+1, 0
+	case page.Right, page.NextPane:
+		p.back, p.scroll = p.back-1, 0
+	case page.Up:
+		p.scroll--
+	case page.Down:
+		p.scroll++
+	case page.PageUp, page.Top:
+		p.scroll = 0
+	case page.PageDown, page.Bottom:
+		p.scroll += 5
 	}
+	p.scroll = max(0, min(p.scroll, whyMax))
 	p.back = max(0, min(p.back, n-1))
 }
 
@@ -81,7 +90,7 @@ func (p *Page) Render(f page.Frame) []string {
 			"  a network. Open the actions with x, or start a lesson with baton demo --lesson.", ""}
 		return component.Box{Title: t.Paint(style.Strong, "failovers"), Focus: true}.Render(t, lines, f.W, min(f.H, len(lines)+2))
 	}
-	v := view{Frame: f, t: t, s: f.Snap, r: run, rep: report.OfRun(run, f.Snap.Events), n: len(runs(f.Snap))}
+	v := view{Frame: f, t: t, s: f.Snap, scroll: p.scroll, r: run, rep: report.OfRun(run, f.Snap.Events), n: len(runs(f.Snap))}
 	phases := min(9, f.H)
 	out := v.phases(f.W, phases)
 	rest := f.H - phases
@@ -119,6 +128,8 @@ type view struct {
 	r   failover.Run
 	rep report.Failover
 	n   int
+
+	scroll int
 }
 
 var phaseRoles = []style.Role{style.Bad, style.Warn, style.Accent, style.Follow, style.Good}
@@ -233,7 +244,12 @@ func (v view) why(w, h int) []string {
 			lines = append(lines, head+" "+l)
 		}
 	}
-	return component.Box{Title: v.t.Paint(style.Strong, "why these numbers"), Footer: v.t.Paint(style.Dim, "E export  ← → other failovers")}.Render(v.t, lines, w, h)
+	foot := "E export  ←→ other failovers"
+	if over := len(lines) - (h - 2); over > 0 {
+		foot = "↑↓ scroll  " + foot
+		lines = lines[min(v.scroll, over):]
+	}
+	return component.Box{Title: v.t.Paint(style.Strong, "why these numbers"), Footer: v.t.Paint(style.Dim, foot)}.Render(v.t, lines, w, h)
 }
 
 func (v view) timeline(w, h int) []string {
