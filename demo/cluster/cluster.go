@@ -25,6 +25,7 @@ type member struct {
 	proc               *supervisor.Process
 	api                *adminapi.Client
 	zk                 []*supervisor.Proxy // one per ZooKeeper server
+	clients            *supervisor.Proxy   // nil unless Config.ClientProxies
 
 	mu     sync.Mutex // guards the rest
 	last   NodeStatus
@@ -155,6 +156,13 @@ func (c *Cluster) wire(m *member, zk []string) error {
 			return err
 		}
 		m.zk = append(m.zk, p)
+	}
+	if c.cfg.ClientProxies {
+		p, err := supervisor.NewProxy(supervisor.ProxyConfig{Name: "clients->" + m.name, Target: m.stomp, Logger: c.cfg.Logger})
+		if err != nil {
+			return err
+		}
+		m.clients = p
 	}
 	for _, to := range c.members {
 		if to == m {
@@ -293,6 +301,9 @@ func (c *Cluster) Close() error {
 	for _, m := range c.members {
 		for _, p := range m.zk {
 			p.Close()
+		}
+		if m.clients != nil {
+			m.clients.Close()
 		}
 		if m.api != nil {
 			m.api.HTTP.CloseIdleConnections()

@@ -48,6 +48,7 @@ type Config struct {
 
 	ElectionTimeout  time.Duration // 0 leaves the node's default
 	ZKSessionTimeout time.Duration // 0 leaves the node's default
+	ClientProxies    bool          // put a proxy in front of each node's STOMP listener, for ClientAddresses
 	NodeArgs         []string      // added to every node's command line
 	ZKArgs           []string      // added to the embedded server's command line
 

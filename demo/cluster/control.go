@@ -45,6 +45,12 @@ func (c *Cluster) Processes() []Process {
 	return out
 }
 
+// Has says whether a process has that name.
+func (c *Cluster) Has(name string) bool {
+	_, err := c.find(name)
+	return err == nil
+}
+
 func (c *Cluster) find(name string) (*supervisor.Process, error) {
 	if name == ZooKeeperName {
 		if c.zk == nil {
@@ -206,15 +212,15 @@ func (c *Cluster) CutZooKeeper(name string) error {
 	if err != nil {
 		return fmt.Errorf("cut ZooKeeper from %s: %w", name, err)
 	}
-	c.mend("cut " + name + " from ZooKeeper") // nobody is deposed by this, so it opens no failover
+	c.mend("cut-zookeeper " + name) // nobody is deposed by this, so it opens no failover
 	for _, p := range m.zk {
 		p.Cut(supervisor.CutSilent)
 	}
 	return nil
 }
 
-// Heal ends the cuts of one node, "" of all. A link to a peer that is still cut
-// stays so.
+// Heal ends the cuts, delays and limits of one node's links, "" of all. A link
+// to a peer that is still cut stays so.
 func (c *Cluster) Heal(name string) error {
 	if name != "" {
 		if _, err := c.member(name); err != nil {
@@ -240,17 +246,24 @@ func (c *Cluster) Heal(name string) error {
 			for _, p := range m.zk {
 				p.Heal()
 			}
+			if m.clients != nil {
+				m.clients.Heal()
+			}
 		}
 	}
 	for l, p := range c.links {
 		if !still[l.from] && !still[l.to] {
 			p.Heal()
 		}
+		if name == "" || l.from == name || l.to == name {
+			p.Delay(0)
+			p.Throttle(0)
+		}
 	}
 	return nil
 }
 
-// Links returns the state of every proxy: replication first, then ZooKeeper.
+// Links returns the state of every proxy: replication first, then ZooKeeper and clients.
 func (c *Cluster) Links() []supervisor.ProxyState {
 	var out []supervisor.ProxyState
 	for _, from := range c.members {
@@ -263,6 +276,9 @@ func (c *Cluster) Links() []supervisor.ProxyState {
 	for _, m := range c.members {
 		for _, p := range m.zk {
 			out = append(out, p.State())
+		}
+		if m.clients != nil {
+			out = append(out, m.clients.State())
 		}
 	}
 	return out
