@@ -32,9 +32,12 @@ type Server struct {
 	wake chan struct{} // holds one token: its process changed state
 }
 
-// Mode is what the server answered last; it is ModeUnknown while its process is
-// not there or is paused.
+// Mode is what the server answered last, at most half a second ago; it is
+// ModeUnknown while its process is not there or is paused.
 func (s *Server) Mode() Mode {
+	if st := s.Process.Status().State; !st.Alive() || st == supervisor.StatePaused {
+		return ModeUnknown
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mode
