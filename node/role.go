@@ -84,9 +84,7 @@ func (r *role) see(s group.Snapshot) {
 	}
 	r.snap, r.view = s, viewOf(s)
 	r.superseded()
-	if r.leadership != nil {
-		r.leadership.admit(r.view.Cluster.Members)
-	}
+	r.admit()
 }
 
 // turn does what is to be done until there is nothing more, and says after how
@@ -149,6 +147,8 @@ func (r *role) do(s election.Step) bool {
 	switch s.Kind {
 	case election.Seal:
 		return r.seal(s.Epoch)
+	case election.Promise:
+		return r.promise(s.Epoch)
 	case election.Promote:
 		return r.promote(s.Epoch)
 	case election.Follow:
@@ -195,6 +195,17 @@ func (r *role) seal(epoch record.Epoch) bool {
 	r.n.events.Add(adminapi.KindSealed, uint64(epoch),
 		fmt.Sprintf("promised epoch %d, log ends at (%d, %d)", epoch, r.self.LastEpoch, end),
 		"position", fmt.Sprint(end), "last_epoch", fmt.Sprint(r.self.LastEpoch))
+	return true
+}
+
+// promise refuses every epoch below the given one from now on. This node was
+// not there when the epoch was prepared, so it is no candidate in it.
+func (r *role) promise(epoch record.Epoch) bool {
+	if err := r.n.store.Seal(epoch); err != nil {
+		r.n.fail(fmt.Errorf("promise epoch %d: %w", epoch, err))
+		return false
+	}
+	r.self.Sealed, r.self.SealedHere = epoch, 0
 	return true
 }
 

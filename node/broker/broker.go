@@ -27,6 +27,7 @@ type Broker struct {
 
 	lastID        atomic.Uint64
 	cached        atomic.Int64
+	inTransaction atomic.Int64 // bytes held by open transactions
 	delivered     atomic.Uint64
 	subscriptions atomic.Int64
 	failure       sync.Once

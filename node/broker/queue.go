@@ -14,6 +14,7 @@ type state uint8
 const (
 	stateReady     state = iota // in ready or returned
 	stateDelivered              // with a consumer, which has not settled it
+	stateHeld                   // with a consumer, which has settled it in an open transaction
 	stateAcking                 // its ack is proposed
 )
 
@@ -141,9 +142,10 @@ func (q *queue) acked(seqs []record.Sequence) {
 	defer q.mu.Unlock()
 	for _, seq := range seqs {
 		if en := q.delivered[seq]; en != nil {
-			if en.state == stateDelivered {
-				en.owner.drop(en) // settled by an ack whose outcome was in doubt
-			} else {
+			switch en.state { // but for acking, by an ack whose outcome was in doubt
+			case stateDelivered:
+				en.owner.drop(en)
+			case stateAcking:
 				en.owner.acking--
 			}
 			en.owner.reckon()
