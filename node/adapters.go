@@ -7,6 +7,7 @@ import (
 	"baton/node/broker"
 	"baton/repl"
 	"baton/store"
+	"baton/store/index"
 	"baton/store/record"
 )
 
@@ -55,8 +56,22 @@ func (b brokerIndex) Scan(queue string, from record.Sequence, limit int) ([]brok
 	list, err := b.store.Index().Scan(queue, from, limit)
 	out := make([]broker.Entry, len(list))
 	for i, e := range list {
-		out[i] = broker.Entry{Sequence: e.Seq, Position: e.Position, Size: e.Size, Timestamp: e.Timestamp,
-			Deadline: e.Deadline, Redeliveries: e.Redeliveries}
+		out[i] = brokerEntry(e)
 	}
 	return out, err
+}
+
+func (b brokerIndex) DueBefore(t int64, after broker.Due, limit int) ([]broker.Due, error) {
+	list, err := b.store.Index().DueBefore(t, index.Due{QueueID: after.QueueID,
+		Entry: index.Entry{Deadline: after.Deadline, Seq: after.Sequence}}, limit)
+	out := make([]broker.Due, len(list))
+	for i, d := range list {
+		out[i] = broker.Due{Queue: d.Queue, QueueID: d.QueueID, Entry: brokerEntry(d.Entry)}
+	}
+	return out, err
+}
+
+func brokerEntry(e index.Entry) broker.Entry {
+	return broker.Entry{Sequence: e.Seq, Position: e.Position, Size: e.Size, Timestamp: e.Timestamp,
+		Deadline: e.Deadline, Redeliveries: e.Redeliveries}
 }

@@ -55,6 +55,17 @@ type Index interface {
 	// Scan returns up to limit live messages with sequence >= from in rising
 	// order; fewer than limit only if there are no more.
 	Scan(queue string, from record.Sequence, limit int) ([]Entry, error)
+	// DueBefore returns up to limit live messages of any queue with deadlines at
+	// or before t, Unix milliseconds, in the order of Deadline, QueueID and
+	// Sequence, of those behind after; the zero Due is before all.
+	DueBefore(t int64, after Due, limit int) ([]Due, error)
+}
+
+// Due is a message with a deadline.
+type Due struct {
+	Queue   string
+	QueueID uint64 // the index's own name of the queue, from 1
+	Entry
 }
 
 // Messages reads single messages from the log.

@@ -99,6 +99,11 @@ func (s *Session) Send(queue string, m record.Message, tx, receipt string) error
 	if err := CheckQueueName(queue); err != nil {
 		return s.Refuse(tx, err)
 	}
+	m.Deadline = s.b.policyOf(queue).Expiry.Deadline(s.b.cfg.Now().UnixMilli(), m.Deadline)
+	return s.send(queue, m, tx, receipt)
+}
+
+func (s *Session) send(queue string, m record.Message, tx, receipt string) error {
 	if err := checkSize(&m); err != nil {
 		return s.Refuse(tx, err)
 	}
@@ -106,7 +111,10 @@ func (s *Session) Send(queue string, m record.Message, tx, receipt string) error
 		s.scratch = make([]byte, 64)
 	}
 	m.ID = s.b.nextID(s.scratch)
-	s.message = record.Enqueue{Queue: destination.Lane(queue, m.Priority), Message: m}
+	s.message = record.Enqueue{Queue: queue, Message: m}
+	if queue != destination.Schedule {
+		s.message.Queue = destination.Lane(queue, m.Priority)
+	}
 	defer func() { s.message = record.Enqueue{} }()
 	if tx != "" {
 		if err := s.sendIn(tx); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"baton/node/broker"
+	"baton/node/broker/schedule"
 	"baton/node/stomp"
 )
 
@@ -32,6 +33,7 @@ type conn struct {
 	byNumber map[uint64]*consumer
 	lastSub  uint64
 	headers  []headerField // scratch of SEND
+	plan     schedule.Plan // of the last SEND
 
 	writerDone chan struct{}
 }

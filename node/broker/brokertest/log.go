@@ -4,7 +4,9 @@
 package brokertest
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +31,7 @@ type Log struct {
 	end      record.Position
 	queues   map[string]*queue
 	bodies   map[record.Position][]byte
+	ids      map[[2]string]bool // queue and DedupID
 	reads    int
 	readErr  error
 	scanErr  error
@@ -41,6 +44,7 @@ type proposal struct {
 }
 
 type queue struct {
+	id    uint64
 	info  broker.QueueInfo
 	first record.Sequence // of live[0]
 	live  []broker.Entry  // Position 0 and Size 0: gone
@@ -48,7 +52,7 @@ type queue struct {
 
 // NewLog returns an empty log.
 func NewLog() *Log {
-	l := &Log{queues: map[string]*queue{}, bodies: map[record.Position][]byte{}}
+	l := &Log{queues: map[string]*queue{}, bodies: map[record.Position][]byte{}, ids: map[[2]string]bool{}}
 	return l
 }
 
@@ -253,9 +257,21 @@ func (l *Log) applyEnqueue(r record.Record) {
 	}
 	size := record.RecordHeaderSize + len(r.Body)
 	l.mu.Lock()
+	if id := e.Message.DedupID; id != "" {
+		key := [2]string{e.Queue, id}
+		if l.ids[key] {
+			b := l.broker
+			l.mu.Unlock()
+			if b != nil {
+				b.Duplicate(e.Queue, &e)
+			}
+			return
+		}
+		l.ids[key] = true
+	}
 	q := l.queues[e.Queue]
 	if q == nil {
-		q = &queue{info: broker.QueueInfo{Name: e.Queue, NextSequence: 1}, first: 1}
+		q = &queue{id: uint64(len(l.queues) + 1), info: broker.QueueInfo{Name: e.Queue, NextSequence: 1}, first: 1}
 		l.queues[e.Queue] = q
 	}
 	seq := q.info.NextSequence
@@ -367,6 +383,28 @@ func (l *Log) Scan(name string, from record.Sequence, limit int) ([]broker.Entry
 		}
 	}
 	return found, nil
+}
+
+// DueBefore implements broker.Index.
+func (l *Log) DueBefore(t int64, after broker.Due, limit int) ([]broker.Due, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.scanErr != nil {
+		return nil, l.scanErr
+	}
+	compare := func(x, y broker.Due) int {
+		return cmp.Or(cmp.Compare(x.Deadline, y.Deadline), cmp.Compare(x.QueueID, y.QueueID), cmp.Compare(x.Sequence, y.Sequence))
+	}
+	var all []broker.Due
+	for _, q := range l.queues {
+		for _, e := range q.live {
+			if d := (broker.Due{Queue: q.info.Name, QueueID: q.id, Entry: e}); e.Size > 0 && e.Deadline != 0 && e.Deadline <= t && compare(d, after) > 0 {
+				all = append(all, d)
+			}
+		}
+	}
+	slices.SortFunc(all, compare)
+	return all[:min(limit, len(all))], nil
 }
 
 // Enqueued implements broker.Messages.
