@@ -25,6 +25,9 @@ func (l *leadership) Propose(b *record.Batch, done func(error)) {
 		if errors.Is(err, repl.ErrFull) {
 			err = broker.ErrDiskFull
 		}
+		if errors.Is(err, repl.ErrOverloaded) || errors.Is(err, repl.ErrTransferring) {
+			err = broker.ErrBusy
+		}
 		done(err)
 	})
 }

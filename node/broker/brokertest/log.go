@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"baton/node/broker"
+	"baton/node/broker/destination"
+	"baton/node/broker/policy"
 	"baton/store/index"
 	"baton/store/record"
 )
@@ -47,12 +49,22 @@ func NewLog() *Log {
 	return &Log{index: openIndex(), records: map[record.Position]record.Record{}}
 }
 
-// Broker returns a broker over the log, closed at the end of the test. A
-// second call makes the broker of the next leadership: what was applied stays.
+// Policies returns a table in which everything is the default but for what
+// change changes, for all queues.
+func Policies(change func(*policy.Policy)) policy.Table {
+	p := policy.Default()
+	change(&p)
+	return policy.Table{{Match: destination.Destination{Kind: destination.Queue, Pattern: true, Name: ">"}, Policy: p}}
+}
+
+// Broker returns a broker over the log, closed at the end of the test. Its
+// messages are delivered again without delay, if change does not say
+// otherwise. A second call makes the broker of the next leadership: what was applied stays.
 func (l *Log) Broker(t testing.TB, change ...func(*broker.Config)) *broker.Broker {
 	l.apply.Lock()
 	defer l.apply.Unlock()
 	cfg := broker.Config{Proposer: l, Index: l, Messages: l, IDPrefix: fmt.Sprintf("ID-test-%d-", time.Now().UnixNano())}
+	cfg.Policies = Policies(func(p *policy.Policy) { p.Redelivery.Delay = 0 })
 	for _, f := range change {
 		f(&cfg)
 	}
