@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"slices"
 	"strconv"
 
 	"baton/node/broker/destination"
@@ -108,9 +107,7 @@ func (b *Broker) addDead(u *unit, q *queue, c corpse) (kept, ok bool) {
 func (b *Broker) deadLetter(q *queue, m *record.Message, c corpse) record.Enqueue {
 	dead := *m
 	dead.Deadline, dead.Redeliveries, dead.DedupID = 0, 0, ""
-	dead.Headers = slices.DeleteFunc(slices.Clone(m.Headers), func(h record.HeaderField) bool {
-		return slices.Contains(deadLetterHeaders, h.Name)
-	})
+	dead.Headers = withoutDeadLetter(m.Headers)
 	add := func(name, value string) {
 		dead.Headers = append(dead.Headers, record.HeaderField{Name: name, Value: value})
 	}
