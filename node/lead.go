@@ -76,6 +76,7 @@ func (r *role) promote(epoch record.Epoch) bool {
 	l.wg.Go(l.runCommit)
 	l.wg.Go(l.runServe)
 	l.wg.Go(l.runCompact)
+	l.wg.Go(l.runForget)
 	return true
 }
 

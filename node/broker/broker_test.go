@@ -168,6 +168,7 @@ func (*counted) Queues() []broker.QueueInfo                                { ret
 func (*counted) Queue(string) (broker.QueueInfo, bool)                     { return broker.QueueInfo{}, false }
 func (*counted) Scan(string, record.Sequence, int) ([]broker.Entry, error) { return nil, nil }
 func (*counted) DueBefore(int64, broker.Due, int) ([]broker.Due, error)    { return nil, nil }
+func (*counted) Subscriptions() []broker.Durable                           { return nil }
 func (*counted) Enqueued(record.Position) (record.Enqueue, error) {
 	return record.Enqueue{}, errors.New("no content")
 }
