@@ -43,6 +43,8 @@ func (en *entry) is(s state) bool { return en.state == s && en.lane.delivered[en
 type queue struct {
 	b    *Broker
 	name string
+	// memory is set if the queue is not in the log.
+	memory *memory
 
 	mu       sync.Mutex
 	dead     bool // dropped from the table of queues
@@ -82,9 +84,11 @@ func (q *queue) find(priority uint8) *lane {
 	return nil
 }
 
-// unused says that the queue never had a message and has no consumers.
+// unused says that the queue never had a message and nobody is there for it:
+// legs of patterns are for queues that exist.
 func (q *queue) unused() bool {
-	return len(q.consumers) == 0 && !slices.ContainsFunc(q.lanes, func(l *lane) bool { return l.last > 0 })
+	return !slices.ContainsFunc(q.consumers, func(c *Subscription) bool { return !c.wild }) && !q.dispatching &&
+		!slices.ContainsFunc(q.lanes, func(l *lane) bool { return l.last > 0 })
 }
 
 // enqueued adds a message. It is false if the queue is dead.
@@ -121,6 +125,9 @@ func (q *queue) keep(en *entry, m *record.Message) {
 // release takes the message out of an entry, nil if it has none.
 func (q *queue) release(en *entry) *record.Message {
 	m := en.msg
+	if q.memory != nil {
+		return m // it is nowhere else
+	}
 	if m != nil {
 		if en.borrowed {
 			q.borrowed--

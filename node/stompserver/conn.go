@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"baton/node/broker"
+	"baton/node/broker/destination"
 	"baton/node/stomp"
 )
 
@@ -31,7 +32,8 @@ type conn struct {
 	byKey    map[string]*consumer
 	byNumber map[uint64]*consumer
 	lastSub  uint64
-	headers  []headerField // scratch of SEND
+	headers  []headerField             // scratch of SEND
+	to       []destination.Destination // scratch of SEND and SUBSCRIBE
 
 	writerDone chan struct{}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"baton/node/broker/destination"
 	"baton/node/stomp"
 	"baton/store/record"
 )
@@ -18,7 +19,7 @@ const (
 
 // send handles SEND. The frame's bytes are copied once, into the batch.
 func (c *conn) send(f *stomp.Frame) error {
-	queue, err := queueOf(f.Get("destination"))
+	to, err := c.destinations(f)
 	if err != nil {
 		return err
 	}
@@ -30,7 +31,29 @@ func (c *conn) send(f *stomp.Frame) error {
 	if err != nil {
 		return err
 	}
-	return c.sess.Send(queue, m, tx, f.Get("receipt"))
+	return c.sess.Send(to, m, tx, f.Get("receipt"))
+}
+
+// destinations parses the destination header. The list is scratch.
+func (c *conn) destinations(f *stomp.Frame) ([]destination.Destination, error) {
+	text, ok := f.Lookup("destination")
+	if !ok {
+		return nil, refuse("the frame has no destination header")
+	}
+	var err error
+	c.to, err = destination.Append(c.to[:0], text)
+	return c.to, err
+}
+
+// replyTo gives an alias of this connection the name by which others can send
+// to it. What is no destination is the business of the clients.
+func (c *conn) replyTo(value string) (string, error) {
+	to, err := destination.Append(nil, value)
+	if err != nil || len(to) != 1 || !to[0].Temporary() {
+		return value, nil
+	}
+	remote, err := c.sess.Temporary(to[0])
+	return remote.String(), err
 }
 
 // transactionOf returns the transaction that a frame is part of, "" if it is of
@@ -72,6 +95,12 @@ func (c *conn) message(f *stomp.Frame) (record.Message, error) {
 				return m, refuse("timestamp must be a number of milliseconds")
 			}
 			m.Timestamp, timed = int64(n), true
+		case "reply-to":
+			to, err := c.replyTo(h.Value)
+			if err != nil {
+				return m, err
+			}
+			c.headers = append(c.headers, headerField{Name: h.Name, Value: to})
 		default:
 			if err := refuseSendHeader(h.Name, h.Value); err != nil {
 				return m, err
@@ -107,10 +136,6 @@ func refuseSendHeader(name, value string) error {
 		}
 	case "JMSXGroupID":
 		return refuse("message groups are not supported")
-	case "reply-to":
-		if strings.HasPrefix(value, "/temp-") || strings.HasPrefix(value, "/remote-temp-") {
-			return refuse("temporary destinations are not supported, only /queue/")
-		}
 	default:
 		if strings.HasPrefix(name, "AMQ_SCHEDULED_") {
 			return refuse("scheduled delivery is not supported")
