@@ -38,6 +38,7 @@ type role struct {
 	wonFor    string          // eid that this node wrote as elected, for readers of ActiveMQ's tree
 	last      election.Decision
 	published group.MemberData
+	claim     claim
 	joined    bool
 }
 
@@ -82,6 +83,7 @@ func (r *role) see(s group.Snapshot) {
 		r.n.events.Add(adminapi.KindJoined, uint64(r.self.Sealed), "joined as "+s.Self, "eid", s.Self)
 	}
 	r.snap, r.view = s, viewOf(s)
+	r.superseded()
 	r.admit()
 }
 
@@ -89,6 +91,12 @@ func (r *role) see(s group.Snapshot) {
 // long to look again.
 func (r *role) turn() time.Duration {
 	r.self.Ready = r.leadership != nil && r.leadership.leader.Status().Ready
+	if !r.joined {
+		if why, ok := r.mayJoin(); !ok {
+			r.n.setRoleStatus(r.outside(why))
+			return r.pause(time.Now(), claimInterval/10)
+		}
+	}
 	for range stepsMax {
 		r.checkFitness(time.Now())
 		d := r.elector.Decide(time.Now(), r.view, r.self)

@@ -244,6 +244,7 @@ func (w *writer) compareFound(t *testing.T, ix *index.Index, base index.Base, wh
 			require.NoError(t, err)
 			if live {
 				require.Equal(t, l.Queue, e.Queue)
+				require.Equal(t, w.queues[l.Queue].messages[l.Seq].count, e.Message.Redeliveries, "a move carries it on")
 				got = append(got, l)
 			}
 		}

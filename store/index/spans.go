@@ -190,30 +190,34 @@ func (f *Finder) Skip(r record.Record) error {
 }
 
 // Find tells whether the record holds a message that is in a queue, and which.
-// e aliases r.
+// e is the message as it is now, with the redeliveries that the index knows of;
+// it aliases r.
 func (f *Finder) Find(r record.Record) (l Live, e record.Enqueue, live bool, err error) {
 	l, e, holds, err := f.name(r)
 	if err == nil && holds {
-		live, err = f.isLive(l)
+		var is Entry
+		is, live, err = f.entry(l)
+		e.Message.Redeliveries = is.Redeliveries
 	}
 	return l, e, live, err
 }
 
-func (f *Finder) isLive(l Live) (bool, error) {
+// entry returns the entry of a record; false if it has none.
+func (f *Finder) entry(l Live) (e Entry, live bool, err error) {
 	q, ok := f.ix.Queue(l.Queue)
 	if !ok || l.Seq < q.Head || l.Seq >= q.Next {
-		return false, nil
+		return e, false, nil
 	}
 	key := entryKey(q.ID, l.Seq)
 	value, err := f.ix.db.Get(key, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
-		return false, nil
+		return e, false, nil
 	}
 	if err != nil {
-		return false, classify(err)
+		return e, false, classify(err)
 	}
-	e, err := decodeEntry(key, value)
-	return err == nil && e.Position == l.Position, err
+	e, err = decodeEntry(key, value)
+	return e, err == nil && e.Position == l.Position, err
 }
 
 // name says which message a record holds, if it holds one.
