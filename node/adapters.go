@@ -24,6 +24,9 @@ func (l *leadership) Propose(b *record.Batch, done func(error)) {
 		if errors.Is(err, repl.ErrFull) {
 			err = broker.ErrDiskFull
 		}
+		if errors.Is(err, repl.ErrOverloaded) || errors.Is(err, repl.ErrTransferring) {
+			err = broker.ErrBusy
+		}
 		done(err)
 	})
 }
@@ -52,7 +55,8 @@ func (b brokerIndex) Scan(queue string, from record.Sequence, limit int) ([]brok
 	list, err := b.store.Index().Scan(queue, from, limit)
 	out := make([]broker.Entry, len(list))
 	for i, e := range list {
-		out[i] = broker.Entry{Sequence: e.Seq, Position: e.Position, Size: e.Size, Timestamp: e.Timestamp}
+		out[i] = broker.Entry{Sequence: e.Seq, Position: e.Position, Size: e.Size, Timestamp: e.Timestamp,
+			Deadline: e.Deadline, Redeliveries: e.Redeliveries}
 	}
 	return out, err
 }

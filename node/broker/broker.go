@@ -27,7 +27,9 @@ type Broker struct {
 		closed bool
 		wg     sync.WaitGroup
 	}
-	autos autoAcks
+	end    chan struct{} // closed by Close
+	autos  autoAcks
+	chores chores
 
 	lastID        atomic.Uint64
 	cached        atomic.Int64
@@ -45,15 +47,17 @@ func New(cfg Config) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg.withDefaults()}
+	b := &Broker{cfg: cfg.withDefaults(), end: make(chan struct{})}
 	b.queues.byName = map[string]*queue{}
 	b.topics.temporary = map[string]*temporary{}
+	b.autos.init()
+	b.chores.init()
 	for _, info := range b.cfg.Index.Queues() {
 		name, priority := destination.SplitLane(info.Name)
 		b.findOrAdd(name).lane(priority, info)
 	}
-	b.autos.init()
 	b.run(b.runAcks)
+	b.run(b.runChores)
 	return b, nil
 }
 
@@ -62,10 +66,15 @@ func New(cfg Config) (*Broker, error) {
 // server's to close, before this.
 func (b *Broker) Close() {
 	b.life.Lock()
+	if !b.life.closed {
+		close(b.end)
+	}
 	b.life.closed = true
 	b.life.Unlock()
-	b.autos.close()
 	b.life.wg.Wait()
+	for _, q := range b.sortedQueues() {
+		q.stopTimer()
+	}
 }
 
 // run starts a goroutine that Close waits for; false if the broker is closed.
@@ -133,7 +142,7 @@ func (b *Broker) addLocked(name string) *queue {
 	if q != nil {
 		return q
 	}
-	q = newQueue(b, name)
+	q = newQueue(b, name, b.cfg.Policies.Of(destination.Queue, name))
 	b.queues.byName[name] = q
 	if !destination.Internal(name) {
 		b.queues.names.Add(name, q)
@@ -173,6 +182,14 @@ func (b *Broker) failed(q *queue, err error) {
 	b.failure.Do(func() {
 		b.cfg.OnFailure(fmt.Errorf("dispatch queue %q: %w", q.name, err))
 	})
+}
+
+// Counters of a queue, since this leadership began.
+type Counters struct {
+	Redelivered  uint64 // deliveries that came back and that counted
+	Expired      uint64
+	DeadLettered uint64 // came back too often, or were refused for good
+	Discarded    uint64 // of the two before, those that no dead-letter queue keeps
 }
 
 // Stats are counters of a broker's life.

@@ -36,7 +36,7 @@ type consumer struct {
 func attach(t testing.TB, b *broker.Broker) *consumer {
 	c := &consumer{room: -1, more: make(chan struct{}, 1)}
 	c.sess = b.NewSession(c)
-	t.Cleanup(func() { c.sess.Close() })
+	t.Cleanup(func() { c.sess.Close(false) })
 	return c
 }
 
@@ -284,7 +284,7 @@ func TestSnapshot(t *testing.T) {
 	require.Equal(t, uint64(3), rows[2].Depth)
 	require.Zero(t, rows[2].Consumers)
 	require.Equal(t, 2, b.Stats().Subscriptions)
-	c.sess.Close()
+	c.sess.Close(false)
 	require.Len(t, b.Snapshot(), 2, "a queue that never had a message is forgotten")
 	require.Equal(t, 3, log.Depth("new"))
 	attach(t, b).publish(t, "empty", 1, 1)

@@ -122,7 +122,7 @@ func (n *bundle) removed(q *queue, last uint64) {
 }
 
 // stop detaches the legs.
-func (n *bundle) stop() {
+func (n *bundle) stop(why comeback) {
 	b := n.sub.b
 	b.queues.Lock()
 	n.mu.Lock()
@@ -143,7 +143,7 @@ func (n *bundle) stop() {
 	b.queues.Unlock()
 	for _, leg := range legs {
 		if leg != nil {
-			leg.stop()
+			leg.stop(why)
 		}
 	}
 }

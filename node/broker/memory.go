@@ -3,6 +3,7 @@ package broker
 import (
 	"sync/atomic"
 
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -39,7 +40,7 @@ func (q *queue) put(m *record.Message, size int) (dropped int) {
 	l := q.lane(m.Priority, QueueInfo{NextSequence: 1})
 	l.last++
 	l.tail = l.last + 1
-	l.ready = append(l.ready, &entry{lane: l, seq: l.last, size: size, timestamp: m.Timestamp, msg: m, id: m.ID})
+	l.ready = append(l.ready, &entry{lane: l, seq: l.last, size: size, timestamp: m.Timestamp, deadline: m.Deadline, msg: m, id: m.ID})
 	q.account(size)
 	for q.overfull() && q.dropOldest() {
 		dropped++
@@ -96,6 +97,13 @@ func (q *queue) settled(entries []*entry) {
 	}
 }
 
+// lose drops an entry that is in no list any more.
+func (q *queue) lose(en *entry) {
+	en.state = stateDead
+	q.account(-en.size)
+	q.b.dropped.Add(1)
+}
+
 // discard ends a queue in memory.
 func (q *queue) discard() {
 	q.mu.Lock()
@@ -104,6 +112,10 @@ func (q *queue) discard() {
 		return
 	}
 	q.dead = true
+	q.delayed = nil
+	if q.timer != nil {
+		q.timer.Stop()
+	}
 	q.account(-q.memory.bytes)
 	for _, l := range q.lanes {
 		l.ready, l.returned = nil, nil
@@ -112,8 +124,8 @@ func (q *queue) discard() {
 }
 
 // newMemoryQueue returns a queue that is in no table.
-func (b *Broker) newMemoryQueue(name string, countMax, bytesMax int) *queue {
-	q := newQueue(b, name)
+func (b *Broker) newMemoryQueue(name string, policy policy.Policy, countMax, bytesMax int) *queue {
+	q := newQueue(b, name, policy)
 	q.memory = &memory{countMax: countMax, bytesMax: bytesMax}
 	return q
 }

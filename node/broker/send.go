@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"baton/node/broker/destination"
 	"baton/store/record"
@@ -26,6 +27,26 @@ type publication struct {
 	size int
 }
 
+// router finds out who gets a message, and puts it into a unit for them. It
+// belongs to one goroutine.
+type router struct {
+	b    *Broker
+	from *Session // nil: the broker itself
+
+	// Of the message at hand.
+	targets      []target
+	publications []publication
+	fields       []record.HeaderField
+	message      record.Enqueue
+	encode       func([]byte) []byte // appends message; made once
+}
+
+func newRouter(b *Broker, from *Session) *router {
+	r := &router{b: b, from: from}
+	r.encode = func(dst []byte) []byte { return r.message.AppendTo(dst) }
+	return r
+}
+
 // Send adds a message to the batch, or to a transaction: one copy for each of
 // its destinations and for each durable subscription, all or none of them
 // stored. m.ID is set by the broker. Nothing of m is kept. Errors:
@@ -38,143 +59,147 @@ func (s *Session) Send(to []destination.Destination, m record.Message, tx, recei
 		s.scratch = make([]byte, 64)
 	}
 	m.ID = s.b.nextID(s.scratch)
-	s.targets, s.publications = s.targets[:0], s.publications[:0]
-	defer func() {
-		clear(s.publications)
-		s.message = record.Enqueue{}
-	}()
-	if err := s.route(to, &m); err != nil {
-		s.b.giveRoom(s.publications)
+	size, err := s.router.route(to, &m)
+	if err != nil {
 		return s.Refuse(tx, err)
-	}
-	size := s.sizeOf(&m)
-	if len(s.targets) > 1 && size > BodyMax {
-		s.b.giveRoom(s.publications)
-		return s.Refuse(tx, fmt.Errorf("%w (its %d copies have %d bytes, at most %d)", ErrMessageSize, len(s.targets), size, BodyMax))
 	}
 	if tx != "" {
 		if err := s.sendIn(tx, m, size); err != nil {
-			s.b.giveRoom(s.publications)
+			s.router.drop()
 			return err
 		}
 		return s.added(Op{OpSend, receipt, true})
 	}
-	s.unit.send(s, m, s.hint)
-	return s.added(Op{OpSend, receipt, len(s.targets) == 0})
+	local := len(s.router.targets) == 0
+	s.router.addTo(&s.unit, m, s.hint)
+	return s.added(Op{OpSend, receipt, local})
 }
 
-// route finds the queues and publications of a message.
-func (s *Session) route(to []destination.Destination, m *record.Message) error {
+// route finds the queues and publications of a message, which has its id, and
+// returns about how many bytes they are. addTo or drop must follow. Errors:
+// ErrDestination, ErrMessageSize.
+func (r *router) route(to []destination.Destination, m *record.Message) (size int, err error) {
+	r.targets, r.publications = r.targets[:0], r.publications[:0]
 	original := ""
 	if len(to) > 1 {
 		original = compositeText(to)
 	}
 	for _, d := range to {
-		if d.Pattern {
-			return fmt.Errorf("%w: a message cannot be sent to wildcards", ErrDestination)
-		}
-		var err error
-		switch d.Kind {
-		case destination.Queue:
-			s.targets = append(s.targets, target{queue: d.Name, original: original})
-		case destination.Topic:
-			s.toTopic(d, m, original)
+		switch {
+		case d.Pattern:
+			err = fmt.Errorf("%w: a message cannot be sent to wildcards", ErrDestination)
+		case d.Kind == destination.Queue:
+			r.targets = append(r.targets, target{queue: d.Name, original: original})
+		case d.Kind == destination.Topic:
+			r.toTopic(d, m, original)
 		default:
-			err = s.toTemporary(d, m)
+			err = r.toTemporary(d, m)
 		}
 		if err != nil {
-			return err
+			r.drop()
+			return 0, err
 		}
 	}
-	return nil
+	if size = r.size(m); len(r.targets) > 1 && size > BodyMax {
+		r.drop()
+		return 0, fmt.Errorf("%w (its %d copies have %d bytes, at most %d)", ErrMessageSize, len(r.targets), size, BodyMax)
+	}
+	return size, nil
 }
 
 func compositeText(to []destination.Destination) string {
-	text := ""
+	var b strings.Builder
 	for i, d := range to {
 		if i > 0 {
-			text += ","
+			b.WriteByte(',')
 		}
-		text += d.String()
+		b.WriteString(d.String())
 	}
-	return text
+	return b.String()
 }
 
-// sizeOf is about what the records of the message have.
-func (s *Session) sizeOf(m *record.Message) int {
+// size is about what the records and publications of the message have.
+func (r *router) size(m *record.Message) int {
 	one := record.RecordHeaderSize + 64 + len(m.Body)
 	for i := range m.Headers {
 		one += len(m.Headers[i].Name) + len(m.Headers[i].Value) + 6
 	}
 	size := 0
-	for i := range s.targets {
-		t := &s.targets[i]
+	for i := range r.targets {
+		t := &r.targets[i]
 		size += one + len(t.queue) + len(t.topic) + len(t.original)
 	}
-	for i := range s.publications {
-		size += s.publications[i].size
+	for i := range r.publications {
+		size += r.publications[i].size
 	}
 	return size
 }
 
-// send adds the session's targets and publications. hint is the size that the
-// batch is expected to have.
-func (u *unit) send(s *Session, m record.Message, hint int) {
+// addTo puts a message that was routed into a unit. hint is the size that the
+// unit's batch is expected to have.
+func (r *router) addTo(u *unit, m record.Message, hint int) {
 	headers := m.Headers
-	for i := range s.targets {
-		t := &s.targets[i]
+	for i := range r.targets {
+		t := &r.targets[i]
 		m.Headers = headers
 		if t.topic != "" || t.original != "" {
-			m.Headers = s.withOrigin(t, headers)
+			m.Headers = r.withOrigin(t, headers)
 		}
-		s.message = record.Enqueue{Queue: destination.Lane(t.queue, m.Priority), Message: m}
+		r.message = record.Enqueue{Queue: destination.Lane(t.queue, m.Priority), Message: m}
 		if u.batch == nil {
 			u.batch = record.NewBatch(max(hint, len(m.Body)+1024))
 		}
-		u.batch.Add(record.TypeEnqueue, s.encode)
+		u.batch.Add(record.TypeEnqueue, r.encode)
 	}
-	for i := range s.publications {
-		u.published = append(u.published, s.publications[i])
-		u.bytes += s.publications[i].size
+	for i := range r.publications {
+		u.published = append(u.published, r.publications[i])
+		u.bytes += r.publications[i].size
 	}
+	clear(r.publications)
+	r.publications, r.message = r.publications[:0], record.Enqueue{}
 }
 
-// Headers that the broker puts before the producer's.
-const (
-	headerDestination = "destination"
-	headerOriginal    = "original-destination"
-)
+// drop forgets a message that was routed.
+func (r *router) drop() {
+	r.b.giveRoom(r.publications)
+	clear(r.publications)
+	r.publications = r.publications[:0]
+}
 
-func (s *Session) withOrigin(t *target, headers []record.HeaderField) []record.HeaderField {
-	s.fields = s.fields[:0]
+// headerDestination says which topic a copy was published to. The broker puts
+// it before the headers of the producer, which cannot send it.
+const headerDestination = "destination"
+
+func (r *router) withOrigin(t *target, headers []record.HeaderField) []record.HeaderField {
+	r.fields = r.fields[:0]
 	if t.topic != "" {
-		s.fields = append(s.fields, record.HeaderField{Name: headerDestination, Value: t.topic})
+		r.fields = append(r.fields, record.HeaderField{Name: headerDestination, Value: t.topic})
 	}
 	if t.original != "" {
-		s.fields = append(s.fields, record.HeaderField{Name: headerOriginal, Value: t.original})
+		r.fields = append(r.fields, record.HeaderField{Name: HeaderOriginalDestination, Value: t.original})
 	}
-	s.fields = append(s.fields, headers...)
-	return s.fields
+	r.fields = append(r.fields, headers...)
+	return r.fields
 }
 
 // publish adds a publication of a message, of which it makes a copy, once for
 // all of them.
-func (s *Session) publish(p publication, m *record.Message, original string) {
-	p.from = s
-	for i := range s.publications { // a composite destination: bodies are shared
-		if q := &s.publications[i]; len(q.m.Body) > 0 {
+func (r *router) publish(p publication, m *record.Message, original string) {
+	p.from = r.from
+	for i := range r.publications { // a composite destination: bodies are shared
+		if q := &r.publications[i]; len(q.m.Body) > 0 {
 			body := q.m.Body
 			p.m = copyMessage(m, p.to, original)
 			p.m.Body = body
 			p.size = messageSize(p.m)
-			s.publications = append(s.publications, p)
+			r.publications = append(r.publications, p)
 			return
 		}
 	}
 	p.m = copyMessage(m, p.to, original)
 	p.m.Body = bytes.Clone(m.Body)
 	p.size = messageSize(p.m)
-	s.publications = append(s.publications, p)
+	r.publications = append(r.publications, p)
 }
 
 // copyMessage copies all but the body.
@@ -185,7 +210,7 @@ func copyMessage(m *record.Message, to destination.Destination, original string)
 		c.Headers = append(c.Headers, record.HeaderField{Name: headerDestination, Value: to.String()})
 	}
 	if original != "" {
-		c.Headers = append(c.Headers, record.HeaderField{Name: headerOriginal, Value: original})
+		c.Headers = append(c.Headers, record.HeaderField{Name: HeaderOriginalDestination, Value: original})
 	}
 	c.Headers = append(c.Headers, m.Headers...)
 	return &c
@@ -214,8 +239,8 @@ func (b *Broker) giveRoom(published []publication) {
 
 // checkSize refuses what the log could not be read back with.
 func checkSize(m *record.Message) error {
-	if len(m.Headers) > record.MaxHeaders-ownHeaders {
-		return fmt.Errorf("%w (it has %d headers, at most %d)", ErrMessageSize, len(m.Headers), record.MaxHeaders-ownHeaders)
+	if len(m.Headers) > HeadersMax {
+		return fmt.Errorf("%w (it has %d headers, at most %d)", ErrMessageSize, len(m.Headers), HeadersMax)
 	}
 	for i := range m.Headers {
 		if n := max(len(m.Headers[i].Name), len(m.Headers[i].Value)); n > record.MaxStringSize {
@@ -227,6 +252,3 @@ func checkSize(m *record.Message) error {
 	}
 	return nil
 }
-
-// ownHeaders is how many headers the broker may add to a message.
-const ownHeaders = 8

@@ -42,16 +42,10 @@ type Session struct {
 	unit    unit
 	hint    int // size of the last batch
 	ops     []Op
-	message record.Enqueue
-	encode  func([]byte) []byte // appends message; made once
+	router  *router
 	scratch []byte
 	subs    []*Subscription
 	aliases map[destination.Destination]*temporary // of this session
-
-	// Of the message that is being sent.
-	targets      []target
-	publications []publication
-	fields       []record.HeaderField
 
 	open openTransactions
 
@@ -94,7 +88,7 @@ type group struct {
 // NewSession begins a session. The caller must Close it.
 func (b *Broker) NewSession(c Client) *Session {
 	s := &Session{b: b, client: c}
-	s.encode = func(dst []byte) []byte { return s.message.AppendTo(dst) }
+	s.router = newRouter(b, s)
 	s.mu.changed = sync.NewCond(&s.mu)
 	return s
 }
@@ -310,7 +304,7 @@ func (s *Session) Start(sub *Subscription) { sub.start() }
 // Unsubscribe ends a subscription; what it has not settled goes back to the
 // queue. The client must refuse its deliveries before this.
 func (s *Session) Unsubscribe(sub *Subscription) {
-	sub.stop()
+	sub.stop(unsettled)
 	s.subs = slices.DeleteFunc(s.subs, func(x *Subscription) bool { return x == sub })
 }
 
@@ -324,13 +318,19 @@ func (s *Session) Abort() {
 
 // Close proposes what is left, unless the session is aborted, rolls open
 // transactions back and ends the subscriptions. Acks that await their commit
-// stay as they are.
-func (s *Session) Close() error {
+// stay as they are. broken says that the client did not mean to leave: the
+// message that each consumer was at may be the reason, and counts as delivered
+// in vain.
+func (s *Session) Close(broken bool) error {
 	err := s.Flush()
 	s.Abort()
 	s.closeTransactions()
+	why := unsettled
+	if broken {
+		why = lost
+	}
 	for _, sub := range s.subs {
-		sub.stop()
+		sub.stop(why)
 	}
 	s.subs = nil
 	s.closeTemporaries()

@@ -48,7 +48,11 @@ func (q *queue) summary() (pending, consumers int, oldest int64) {
 		if l.front() == nil && len(l.delivered) == 0 && l.tail <= l.last && !q.dispatching && !q.broken {
 			q.peek(l)
 		}
-		pending += len(l.delivered)
+		for _, en := range l.delivered {
+			if en.owner != nil {
+				pending++
+			}
+		}
 		if first := l.oldest(); first > 0 && (oldest == 0 || first < oldest) {
 			oldest = first
 		}

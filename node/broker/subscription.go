@@ -41,7 +41,8 @@ type Delivery struct {
 	Message      *record.Message
 	Destination  string // where it comes from; "" if that is what was subscribed to
 	Tag          uint64 // names the delivery on this subscription, rising from 1
-	Redeliveries int    // how often the message came back before
+	Redelivered  bool   // the message was delivered before
+	Redeliveries int    // how often it came back and that counted
 	Reserved     int    // the size that was given to Reserve
 }
 
@@ -101,7 +102,7 @@ type place struct {
 // methods are those of Subscription.
 type source interface {
 	start()
-	stop()
+	stop(why comeback)
 	resume()
 	// each settles what a reference covers and returns it.
 	each(ref Ref, settle func(*Subscription, Ref) ([]*entry, error)) ([]*entry, error)
@@ -139,9 +140,9 @@ func (c *Subscription) attach() bool {
 }
 
 // stop detaches the consumer; what it has not settled goes back.
-func (c *Subscription) stop() {
+func (c *Subscription) stop(why comeback) {
 	if c.via != nil {
-		c.via.stop()
+		c.via.stop(why)
 		return
 	}
 	q := c.q
@@ -156,7 +157,7 @@ func (c *Subscription) stop() {
 	c.attached = false
 	c.b.subscriptions.Add(-1)
 	q.consumers = slices.DeleteFunc(q.consumers, func(x *Subscription) bool { return x == c })
-	q.giveBack(c.take(len(c.unsettled)))
+	q.giveBack(c.take(len(c.unsettled)), why)
 	c.reckon()
 	q.kick()
 	forget := q.memory == nil && q.unused()
@@ -284,7 +285,8 @@ func (c *Subscription) ack(ref Ref) ([]*entry, error) {
 	return entries, err
 }
 
-// nack gives what a reference covers back to the queue.
+// nack gives what a reference covers back to the queue. It is delivered again
+// when the queue's policy says so.
 func (c *Subscription) nack(ref Ref) error {
 	if c.via != nil {
 		_, err := c.via.each(ref, func(leg *Subscription, ref Ref) ([]*entry, error) { return nil, leg.nack(ref) })
@@ -294,7 +296,7 @@ func (c *Subscription) nack(ref Ref) error {
 	defer c.q.mu.Unlock()
 	entries, err := c.settle(ref)
 	if err == nil {
-		c.q.giveBack(entries)
+		c.q.giveBack(entries, refused)
 		c.q.kick()
 	}
 	return err

@@ -42,7 +42,7 @@ func (s *Session) Temporary(d destination.Destination) (destination.Destination,
 	}
 	t := &temporary{name: s.b.cfg.IDPrefix + rand.Text(), topic: remote.Kind == destination.RemoteTempTopic, owner: s}
 	if !t.topic {
-		t.q = s.b.newMemoryQueue(t.name, s.b.cfg.SubscriberMessages, s.b.cfg.SubscriberBytes)
+		t.q = s.b.newMemoryQueue(t.name, s.b.cfg.Policies.Of(destination.Queue, t.name), s.b.cfg.SubscriberMessages, s.b.cfg.SubscriberBytes)
 	}
 	s.b.topics.Lock()
 	defer s.b.topics.Unlock()
@@ -55,16 +55,19 @@ func (s *Session) Temporary(d destination.Destination) (destination.Destination,
 	return remote, nil
 }
 
-// temporary finds one that exists.
-func (s *Session) temporary(d destination.Destination) (*temporary, error) {
-	remote, err := s.Temporary(d)
-	if err != nil {
-		return nil, err
+// temporary finds one that exists. Only a session has aliases: for the broker
+// itself, from is nil.
+func (b *Broker) temporary(from *Session, d destination.Destination) (*temporary, error) {
+	if from != nil {
+		var err error
+		if d, err = from.Temporary(d); err != nil {
+			return nil, err
+		}
 	}
-	s.b.topics.RLock()
-	defer s.b.topics.RUnlock()
-	t := s.b.topics.temporary[remote.Name]
-	if t == nil || t.topic != (remote.Kind == destination.RemoteTempTopic) {
+	b.topics.RLock()
+	defer b.topics.RUnlock()
+	t := b.topics.temporary[d.Name]
+	if t == nil || t.topic != d.Topical() {
 		return nil, fmt.Errorf("%w: there is no such temporary destination; its connection may have ended", ErrDestination)
 	}
 	return t, nil
@@ -72,19 +75,19 @@ func (s *Session) temporary(d destination.Destination) (*temporary, error) {
 
 // toTemporary adds a publication for a temporary destination. One that is full
 // refuses: nobody else can make room, and nothing is to be lost.
-func (s *Session) toTemporary(d destination.Destination, m *record.Message) error {
-	t, err := s.temporary(d)
+func (r *router) toTemporary(d destination.Destination, m *record.Message) error {
+	t, err := r.b.temporary(r.from, d)
 	if err != nil {
 		return err
 	}
-	if !t.topic {
+	if t.q != nil {
 		size := messageSize(m)
-		if room := t.q.memory.room.Add(int64(size)); room > int64(t.q.memory.bytesMax) || s.b.inMemory.Load() > s.b.cfg.MemoryBytes {
-			t.q.memory.room.Add(int64(-size))
+		if room := t.q.memory.room.Add(int64(size)); room > int64(t.q.memory.bytesMax) || r.b.inMemory.Load() > r.b.cfg.MemoryBytes {
+			t.giveRoom(size)
 			return fmt.Errorf("%w: the temporary queue is full; its owner must receive first", ErrDestination)
 		}
 	}
-	s.publish(publication{temp: t, to: d}, m, "")
+	r.publish(publication{temp: t, to: d}, m, "")
 	return nil
 }
 
@@ -113,7 +116,7 @@ func (t *temporary) hand(p *publication) {
 // subscribeTemporary returns what a consumer of a temporary destination
 // receives from. Error: ErrDestination.
 func (s *Session) subscribeTemporary(d destination.Destination, o *SubscribeOptions) (place, error) {
-	t, err := s.temporary(d)
+	t, err := s.b.temporary(s, d)
 	if err != nil {
 		return place{}, err
 	}
@@ -123,7 +126,7 @@ func (s *Session) subscribeTemporary(d destination.Destination, o *SubscribeOpti
 	if !t.topic {
 		return place{open: func() *queue { return t.q }}, nil
 	}
-	q := s.b.newMemoryQueue(t.name, o.pending(s.b), s.b.cfg.SubscriberBytes)
+	q := s.b.newMemoryQueue(t.name, s.b.cfg.Policies.Of(destination.Topic, t.name), o.pending(s.b), s.b.cfg.SubscriberBytes)
 	sub := &topicSubscriber{q: q, session: s, filter: filter{o.Selector, o.NoLocal}}
 	return place{
 		open: func() *queue {

@@ -38,12 +38,12 @@ func (t *topicSubscriber) wants(p *publication) bool {
 }
 
 // toTopic finds who gets what is published to a topic.
-func (s *Session) toTopic(d destination.Destination, m *record.Message, original string) {
-	t := &s.b.topics
+func (r *router) toTopic(d destination.Destination, m *record.Message, original string) {
+	t := &r.b.topics
 	t.RLock()
 	defer t.RUnlock()
 	for range t.subscribers.StandingFor(d.Name) {
-		s.publish(publication{to: d}, m, original)
+		r.publish(publication{to: d}, m, original)
 		break
 	}
 }
@@ -64,7 +64,7 @@ func (t *topics) hand(b *Broker, p *publication) {
 // of topics.
 func (s *Session) subscribeTopic(d destination.Destination, o *SubscribeOptions) place {
 	b := s.b
-	q := b.newMemoryQueue(d.String(), o.pending(b), b.cfg.SubscriberBytes)
+	q := b.newMemoryQueue(d.String(), b.cfg.Policies.Of(destination.Topic, d.Name), o.pending(b), b.cfg.SubscriberBytes)
 	sub := &topicSubscriber{q: q, session: s, filter: filter{o.Selector, o.NoLocal}}
 	return place{
 		open: func() *queue {

@@ -143,14 +143,13 @@ func (s *Session) in(name string, f func(t *transaction) error) error {
 	return fmt.Errorf("%w: %q was rolled back: %w", ErrTransaction, name, err)
 }
 
-// sendIn adds the session's targets and publications of a message to a
-// transaction.
+// sendIn adds a message that was routed to a transaction.
 func (s *Session) sendIn(name string, m record.Message, size int) error {
 	return s.in(name, func(t *transaction) error {
 		if err := t.grow(s.b, size); err != nil {
 			return err
 		}
-		t.send(s, m, 0)
+		s.router.addTo(&t.unit, m, 0)
 		return nil
 	})
 }
@@ -265,7 +264,7 @@ func (q *queue) awaitHeld(entries []*entry) []*entry {
 func (q *queue) nackHeld(entries []*entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.giveBack(q.held(entries))
+	q.giveBack(q.held(entries), refused)
 	q.kick()
 }
 
@@ -283,7 +282,7 @@ func (q *queue) restore(entries []*entry, toConsumers bool) {
 			back = append(back, en)
 		}
 	}
-	q.giveBack(back)
+	q.giveBack(back, unsettled)
 	q.kick()
 }
 

@@ -64,7 +64,7 @@ func (c *conn) runConn() {
 	} else {
 		c.out.close()
 	}
-	if err := c.sess.Close(); err != nil && !errors.Is(err, broker.ErrClosed) {
+	if err := c.sess.Close(!polite && !c.s.closing()); err != nil && !errors.Is(err, broker.ErrClosed) {
 		c.s.cfg.Logger.Warn("close session", "error", err)
 	}
 	if polite {

@@ -78,7 +78,7 @@ func (c *conn) message(f *stomp.Frame) (record.Message, error) {
 			continue
 		}
 		switch h.Name {
-		case "destination", "receipt", "message-id", "redelivered", "subscription", "ack", "JMSXUserID", "transaction":
+		case "destination", "receipt", "message-id", "redelivered", "subscription", "ack", "JMSXUserID", "transaction", deliveryCount:
 		case contentLength:
 			sized = true
 		case "persistent":

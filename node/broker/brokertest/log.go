@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"baton/node/broker"
+	"baton/node/broker/destination"
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -50,12 +52,25 @@ func NewLog() *Log {
 	return l
 }
 
-// Broker returns a broker over the log, closed at the end of the test. A
-// second call makes the broker of the next leadership: what was applied stays.
+// Policies returns a table in which everything is the default but for what
+// change changes, for all queues and topics.
+func Policies(change func(*policy.Policy)) policy.Table {
+	p := policy.Default()
+	change(&p)
+	return policy.Table{
+		{Match: destination.Destination{Kind: destination.Queue, Pattern: true, Name: ">"}, Policy: p},
+		{Match: destination.Destination{Kind: destination.Topic, Pattern: true, Name: ">"}, Policy: p},
+	}
+}
+
+// Broker returns a broker over the log, closed at the end of the test. Its
+// messages are delivered again without delay, if change does not say
+// otherwise. A second call makes the broker of the next leadership: what was applied stays.
 func (l *Log) Broker(t testing.TB, change ...func(*broker.Config)) *broker.Broker {
 	l.apply.Lock()
 	defer l.apply.Unlock()
 	cfg := broker.Config{Proposer: l, Index: l, Messages: l, IDPrefix: fmt.Sprintf("ID-test-%d-", time.Now().UnixNano())}
+	cfg.Policies = Policies(func(p *policy.Policy) { p.Redelivery.Delay = 0 })
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -207,6 +222,8 @@ func (l *Log) commit(batch *record.Batch) {
 			l.applyEnqueue(r)
 		case record.TypeAck:
 			l.applyAck(r)
+		case record.TypeRedeliver:
+			l.applyRedeliver(r)
 		default:
 			panic(fmt.Sprintf("brokertest: record of %s", r.Type))
 		}
@@ -249,7 +266,8 @@ func (l *Log) applyEnqueue(r record.Record) {
 	q.info.Depth++
 	q.info.Enqueued++
 	q.info.Bytes += uint64(size)
-	q.live = append(q.live, broker.Entry{Sequence: seq, Position: r.Position, Size: size, Timestamp: e.Message.Timestamp})
+	q.live = append(q.live, broker.Entry{Sequence: seq, Position: r.Position, Size: size, Timestamp: e.Message.Timestamp,
+		Deadline: e.Message.Deadline, Redeliveries: e.Message.Redeliveries})
 	l.bodies[r.Position] = r.Body
 	b, bare := l.broker, l.bare
 	l.mu.Unlock()
@@ -288,6 +306,24 @@ func (l *Log) applyAck(r record.Record) {
 	l.mu.Unlock()
 	if b != nil {
 		b.Acked(a.Queue, a.Sequences)
+	}
+}
+
+func (l *Log) applyRedeliver(r record.Record) {
+	d, err := record.ParseRedeliver(r.Body)
+	if err != nil {
+		panic(err)
+	}
+	l.mu.Lock()
+	q, b := l.queues[d.Queue], l.broker
+	for _, m := range d.Messages {
+		if i := int(m.Sequence - q.first); m.Sequence >= q.first && i < len(q.live) && q.live[i].Size > 0 {
+			q.live[i].Redeliveries = m.Count
+		}
+	}
+	l.mu.Unlock()
+	if b != nil {
+		b.Redelivered(d.Queue, d.Messages)
 	}
 }
 
