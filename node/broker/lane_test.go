@@ -16,7 +16,7 @@ import (
 
 func (c *consumer) publishAs(t testing.TB, queue string, priority uint8, body string) {
 	t.Helper()
-	require.NoError(t, c.sess.Send(queue, record.Message{Priority: priority, Timestamp: 1, Body: []byte(body)}, "", ""))
+	require.NoError(t, c.sess.Send(queueNamed(queue), record.Message{Priority: priority, Timestamp: 1, Body: []byte(body)}, "", ""))
 	require.NoError(t, c.sess.Flush())
 }
 
