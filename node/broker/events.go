@@ -18,31 +18,20 @@ func (b *Broker) Redelivered(name string, messages []record.Redelivered) {}
 // QueueDeleted tells that a queue, which was empty, is not in the index any
 // more.
 func (b *Broker) QueueDeleted(name string) {
-	base, priority := destination.SplitLane(name)
-	b.queues.Lock()
-	defer b.queues.Unlock()
-	q := b.queues.byName[base]
+	name, priority := destination.SplitLane(name)
+	q := b.find(name)
 	if q == nil {
 		return
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.dispatching {
-		return // the dispatcher holds lanes; an empty one does no harm
+	if l := q.find(priority); l != nil && !q.dispatching && !l.hasWork() && len(l.delivered) == 0 {
+		q.lanes = slices.DeleteFunc(q.lanes, func(x *lane) bool { return x == l })
 	}
-	if q.dropLane(priority) && len(q.consumers) == 0 {
-		q.dead = true
-		delete(b.queues.byName, base)
+	unused := q.unused()
+	q.mu.Unlock()
+	if unused {
+		b.forget(q)
 	}
-}
-
-// dropLane forgets a lane that is gone from the index. It is true if none is
-// left.
-func (q *queue) dropLane(priority uint8) bool {
-	q.lanes = slices.DeleteFunc(q.lanes, func(l *lane) bool {
-		return l.priority == priority && !l.hasWork() && len(l.delivered) == 0 && l.goneWhileScanning == nil
-	})
-	return len(q.lanes) == 0
 }
 
 // Subscribed tells that there is a durable subscription, instead of an earlier

@@ -44,6 +44,22 @@ func parseRef(s string) (ref, error) {
 	return ref{p[0] - '0', record.Sequence(seq)}, nil
 }
 
+func queueOf(name string) destination.Destination {
+	return destination.Destination{Kind: destination.Queue, Name: name}
+}
+
+// checkQueue refuses what is not the name of one queue that clients can use.
+func checkQueue(name string) error {
+	pattern, err := destination.CheckName(name)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDestination, err)
+	}
+	if pattern {
+		return fmt.Errorf("%w: %q stands for many queues", ErrDestination, name)
+	}
+	return nil
+}
+
 // indexLane is one lane of a queue as the index has it.
 type indexLane struct {
 	QueueInfo
@@ -97,21 +113,20 @@ func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
 }
 
 // Publish puts a message into a queue. It returns the id of the message when
-// it is committed. Errors: ErrQueueName, ErrMessageSize, those of a Proposer,
+// it is committed. Errors: ErrDestination, ErrMessageSize, those of a Proposer,
 // of ctx, ErrClosed.
 func (b *Broker) Publish(ctx context.Context, queue string, m record.Message) (string, error) {
-	if err := CheckQueueName(queue); err != nil {
+	if err := checkQueue(queue); err != nil {
 		return "", err
 	}
 	if err := checkSize(&m); err != nil {
 		return "", err
 	}
-	now := b.cfg.Now().UnixMilli()
 	m.ID = b.nextID(nil)
 	if m.Timestamp == 0 {
-		m.Timestamp = now
+		m.Timestamp = b.cfg.Now().UnixMilli()
 	}
-	m.Deadline = b.policyOf(queue).Expiry.Deadline(now, m.Deadline)
+	m.Deadline = b.expiry(queueOf(queue), &m)
 	batch := record.NewBatch(len(m.Body) + 1024)
 	batch.Add(record.TypeEnqueue, record.Enqueue{Queue: destination.Lane(queue, m.Priority), Message: m}.AppendTo)
 	return m.ID, b.proposeWait(ctx, batch)
@@ -144,17 +159,17 @@ func (b *Broker) Purge(ctx context.Context, name string, tell func(adminapi.Prog
 // Move puts messages of a queue into another one, or, with to "", to where they
 // came from before they became dead letters. refs names them, nil means all
 // that are there when it begins. Each is moved as a whole or not at all. Errors
-// are as of Purge, and ErrRef, ErrQueueName.
+// are as of Purge, and ErrRef, ErrDestination.
 func (b *Broker) Move(ctx context.Context, name, to string, refs []string, tell func(adminapi.Progress)) (adminapi.Progress, error) {
 	if name == destination.Schedule {
-		return adminapi.Progress{}, fmt.Errorf("%w (scheduled messages have a destination already)", ErrQueueName)
+		return adminapi.Progress{}, fmt.Errorf("%w (scheduled messages have a destination already)", ErrDestination)
 	}
 	if to != "" {
-		if err := CheckQueueName(to); err != nil {
+		if err := checkQueue(to); err != nil {
 			return adminapi.Progress{}, err
 		}
 		if to == name {
-			return adminapi.Progress{}, fmt.Errorf("%w (the messages are in it already)", ErrQueueName)
+			return adminapi.Progress{}, fmt.Errorf("%w (the messages are in it already)", ErrDestination)
 		}
 	}
 	var picked []ref
@@ -187,7 +202,7 @@ func (b *Broker) moveOne(w *work, to string, r ref, e Entry) error {
 		return nil
 	}
 	// A message that is moved is a new one in the other queue.
-	m.Deadline, m.Redeliveries, m.DedupID = b.policyOf(to).Expiry.Deadline(b.cfg.Now().UnixMilli(), m.Deadline), 0, ""
+	m.Deadline, m.Redeliveries, m.DedupID = b.expiry(queueOf(to), &m), 0, ""
 	w.enqueue(record.Enqueue{Queue: destination.Lane(to, m.Priority), Message: m})
 	return nil
 }
@@ -196,7 +211,7 @@ func (b *Broker) moveOne(w *work, to string, r ref, e Entry) error {
 // known.
 func origin(m *record.Message) (queue, why string) {
 	for _, h := range m.Headers {
-		if name, ok := strings.CutPrefix(h.Value, "/queue/"); ok && h.Name == HeaderOriginalDestination && CheckQueueName(name) == nil {
+		if name, ok := strings.CutPrefix(h.Value, "/queue/"); ok && h.Name == HeaderOriginalDestination && checkQueue(name) == nil {
 			return name, ""
 		}
 	}

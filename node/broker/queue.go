@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"baton/node/broker/destination"
 	"baton/node/broker/policy"
 	"baton/store/record"
 )
@@ -51,6 +50,7 @@ type queue struct {
 	b      *Broker
 	name   string
 	policy policy.Policy
+	memory *memory // set if the queue is not in the log
 
 	mu       sync.Mutex
 	dead     bool // dropped from the table of queues
@@ -68,8 +68,8 @@ type queue struct {
 	dispatching bool
 }
 
-func newQueue(b *Broker, name string) *queue {
-	return &queue{b: b, name: name, policy: b.cfg.Policies.Of(destination.Queue, name)}
+func newQueue(b *Broker, name string, policy policy.Policy) *queue {
+	return &queue{b: b, name: name, policy: policy}
 }
 
 // lane returns the lane of a priority. One that is new begins as info says.
@@ -95,9 +95,11 @@ func (q *queue) find(priority uint8) *lane {
 	return nil
 }
 
-// unused says that the queue never had a message and has no consumers.
+// unused says that the queue never had a message and nobody is there for it:
+// legs of patterns are for queues that exist.
 func (q *queue) unused() bool {
-	return len(q.consumers) == 0 && !slices.ContainsFunc(q.lanes, func(l *lane) bool { return l.last > 0 })
+	return !slices.ContainsFunc(q.consumers, func(c *Subscription) bool { return !c.wild }) && !q.dispatching &&
+		!slices.ContainsFunc(q.lanes, func(l *lane) bool { return l.last > 0 })
 }
 
 // enqueued adds a message. It is false if the queue is dead.
@@ -134,6 +136,9 @@ func (q *queue) keep(en *entry, m *record.Message) {
 // release takes the message out of an entry, nil if it has none.
 func (q *queue) release(en *entry) *record.Message {
 	m := en.msg
+	if q.memory != nil {
+		return m // it is nowhere else
+	}
 	if m != nil {
 		if en.borrowed {
 			q.borrowed--

@@ -2,7 +2,6 @@ package stompserver
 
 import (
 	"errors"
-	"math"
 	"strconv"
 	"strings"
 
@@ -12,19 +11,8 @@ import (
 
 // subscribe handles SUBSCRIBE. Its receipt is out before the first message.
 func (c *conn) subscribe(f *stomp.Frame) error {
-	destination := f.Get("destination")
-	queue, err := queueOf(destination)
+	o, err := c.subscribeOptions(f)
 	if err != nil {
-		return err
-	}
-	o := broker.SubscribeOptions{Queue: queue}
-	if o.Mode, err = ackMode(f.Get("ack")); err != nil {
-		return err
-	}
-	if o.Prefetch, err = c.prefetch(f); err != nil {
-		return err
-	}
-	if err := refuseSubscribeHeaders(f); err != nil {
 		return err
 	}
 	key, err := c.subscriptionKey(f)
@@ -40,7 +28,7 @@ func (c *conn) subscribe(f *stomp.Frame) error {
 	receipt := f.Get("receipt")
 	id := f.Get("id")
 	c.lastSub++
-	co := &consumer{id: id, number: c.lastSub, prefix: messagePrefix(c.v(), destination, id)}
+	co := newConsumer(c.v(), f.Get("destination"), id, c.lastSub)
 	o.Data = co
 	if co.sub, err = c.sess.Subscribe(o); err != nil {
 		return err
@@ -70,64 +58,6 @@ func (c *conn) subscriptionKey(f *stomp.Frame) (string, error) {
 		return "destination:" + d, nil
 	}
 	return "", refuse("%s needs an id or a destination header", f.Command)
-}
-
-func ackMode(value string) (broker.Mode, error) {
-	switch value {
-	case "", "auto":
-		return broker.Auto, nil
-	case "client":
-		return broker.Cumulative, nil
-	case "client-individual":
-		return broker.Individual, nil
-	}
-	return broker.Auto, refuse("ack must be auto, client or client-individual")
-}
-
-func (c *conn) prefetch(f *stomp.Frame) (int, error) {
-	value, ok := f.Lookup("activemq.prefetchSize")
-	if !ok {
-		return c.s.cfg.Prefetch, nil
-	}
-	n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 31)
-	if err != nil || n == 0 || n > math.MaxInt32 {
-		return 0, refuse("activemq.prefetchSize must be a number from 1 up")
-	}
-	return int(n), nil
-}
-
-// refuseSubscribeHeaders refuses headers whose meaning would silently be lost.
-func refuseSubscribeHeaders(f *stomp.Frame) error {
-	for _, h := range f.Headers {
-		v := strings.TrimSpace(h.Value)
-		switch h.Name {
-		case "selector":
-			if v != "" {
-				return refuse("selectors are not supported")
-			}
-		case "transformation":
-			return refuse("transformations are not supported")
-		case "activemq.subscriptionName", "durable-subscription-name":
-			return refuse("durable subscriptions are not supported")
-		case "browser":
-			if v == "true" {
-				return refuse("queue browsing is not supported")
-			}
-		case "activemq.exclusive":
-			if v == "true" {
-				return refuse("exclusive consumers are not supported")
-			}
-		case "activemq.noLocal", "no-local":
-			if v == "true" {
-				return refuse("noLocal is not supported")
-			}
-		case "activemq.priority":
-			if v != "0" {
-				return refuse("consumer priorities are not supported")
-			}
-		}
-	}
-	return nil
 }
 
 // unsubscribe handles UNSUBSCRIBE. No message follows its receipt.
