@@ -30,6 +30,7 @@ type QueueInfo struct {
 	Bytes         uint64
 	Enqueued      uint64 // ever
 	Acked         uint64 // ever
+	Duplicates    uint64 // ever suppressed
 	NextSequence  record.Sequence
 	FirstSequence record.Sequence // no live message is before it; 0 if not known
 }
@@ -40,9 +41,23 @@ type Entry struct {
 	Position  record.Position
 	Size      int   // of the record, bytes
 	Timestamp int64 // Unix milliseconds
-	Deadline  int64 // Unix milliseconds; 0 is none
+	Deadline  int64 // of the message, Unix milliseconds; 0 = none
 	// Redeliveries is how often the message came back from a consumer.
 	Redeliveries uint32
+}
+
+// Due is a message with a deadline.
+type Due struct {
+	Queue   string
+	QueueID uint64 // of the index
+	Entry
+}
+
+// Durable is a durable subscription. Position is that of the record that made
+// it what it is.
+type Durable struct {
+	record.Subscribe
+	Position record.Position
 }
 
 // Index is the store's index. It holds everything that Enqueued and Acked were
@@ -55,6 +70,15 @@ type Index interface {
 	// Scan returns up to limit live messages with sequence >= from in rising
 	// order; fewer than limit only if there are no more.
 	Scan(queue string, from record.Sequence, limit int) ([]Entry, error)
+	// NextDeadline returns the earliest deadline of a message in any queue, Unix
+	// milliseconds; false if none has one.
+	NextDeadline() (int64, bool, error)
+	// DueBefore returns up to limit messages of all queues with deadlines at or
+	// before t, the earliest first. It begins behind after, which is the last of
+	// an earlier call, or the zero Due to begin with the first.
+	DueBefore(t int64, after Due, limit int) ([]Due, error)
+	// Subscriptions returns the durable subscriptions, by client id and name.
+	Subscriptions() []Durable
 }
 
 // Messages reads single messages from the log.
