@@ -32,6 +32,8 @@ type Broker struct {
 	autos  autoAcks
 	chores chores
 
+	deadlines deadlines
+
 	lastID        atomic.Uint64
 	cached        atomic.Int64
 	inTransaction atomic.Int64 // bytes held by open transactions
@@ -55,13 +57,18 @@ func New(cfg Config) (*Broker, error) {
 	b.loadDurables()
 	b.autos.init()
 	b.chores.init()
+	b.deadlines.init()
 	for _, info := range b.cfg.Index.Queues() {
+		if info.Name == destination.Schedule {
+			continue
+		}
 		name, priority := destination.SplitLane(info.Name)
 		b.findOrAdd(name).lane(priority, info)
 	}
 	b.run(b.runAcks)
 	b.run(b.runChores)
 	b.run(b.runPurges)
+	b.run(b.runDue)
 	return b, nil
 }
 
@@ -102,6 +109,10 @@ func (b *Broker) closed() bool {
 // calls it in log order. e may be nil; if it is not, the broker keeps it, reads
 // it later, and does not change it.
 func (b *Broker) Enqueued(name string, seq record.Sequence, at record.Position, size int, e *record.Enqueue) {
+	b.noteDeadline(e)
+	if name == destination.Schedule {
+		return // nobody consumes it
+	}
 	name, priority := destination.SplitLane(name)
 	for !b.findOrAdd(name).enqueued(priority, seq, at, size, e) {
 	}
@@ -186,10 +197,10 @@ func (b *Broker) nextID(scratch []byte) string {
 }
 
 func (b *Broker) failed(q *queue, err error) {
-	b.failure.Do(func() {
-		b.cfg.OnFailure(fmt.Errorf("dispatch queue %q: %w", q.name, err))
-	})
+	b.fail(fmt.Errorf("dispatch queue %q: %w", q.name, err))
 }
+
+func (b *Broker) fail(err error) { b.failure.Do(func() { b.cfg.OnFailure(err) }) }
 
 // Counters of a queue, since this leadership began.
 type Counters struct {

@@ -49,7 +49,7 @@ type Entry struct {
 // Due is a message with a deadline.
 type Due struct {
 	Queue   string
-	QueueID uint64 // of the index
+	QueueID uint64 // of the index, from 1
 	Entry
 }
 
@@ -70,12 +70,10 @@ type Index interface {
 	// Scan returns up to limit live messages with sequence >= from in rising
 	// order; fewer than limit only if there are no more.
 	Scan(queue string, from record.Sequence, limit int) ([]Entry, error)
-	// NextDeadline returns the earliest deadline of a message in any queue, Unix
-	// milliseconds; false if none has one.
-	NextDeadline() (int64, bool, error)
 	// DueBefore returns up to limit messages of all queues with deadlines at or
-	// before t, the earliest first. It begins behind after, which is the last of
-	// an earlier call, or the zero Due to begin with the first.
+	// before t, Unix milliseconds, in the order of Deadline, QueueID and
+	// Sequence. It begins behind after, which is the last of an earlier call, or
+	// the zero Due to begin with the first.
 	DueBefore(t int64, after Due, limit int) ([]Due, error)
 	// Subscriptions returns the durable subscriptions, by client id and name.
 	Subscriptions() []Durable

@@ -42,11 +42,10 @@ func (b *Broker) removeDead(corpses []corpse) bool {
 		if batch == nil {
 			continue
 		}
-		stored, leading := b.proposeChore(batch)
-		switch {
-		case !leading:
+		switch b.proposeChore(batch) {
+		case choreOver:
 			return false
-		case !stored:
+		case choreRefused:
 			b.chores.bury(done...)
 		default:
 			for _, c := range done {

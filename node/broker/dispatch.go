@@ -164,25 +164,29 @@ func (q *queue) load(p *pick) (gone bool, err error) {
 	return false, nil
 }
 
-// read reads an entry's message from the log. It is gone if an ack that was in
+// read reads an entry's message from the log; see Broker.read.
+func (q *queue) read(en *entry, at record.Position) (e record.Enqueue, gone bool, err error) {
+	return q.b.read(en.lane.name, en.seq, at)
+}
+
+// read reads a message of a queue of the log. It is gone if an ack that was in
 // doubt has been committed after all, and its place in the log reused. If it
 // was moved it is read from where the index has it now.
-func (q *queue) read(en *entry, at record.Position) (e record.Enqueue, gone bool, err error) {
-	l := en.lane
+func (b *Broker) read(name string, seq record.Sequence, at record.Position) (e record.Enqueue, gone bool, err error) {
 	for {
-		e, err = q.b.cfg.Messages.Enqueued(at)
-		if err == nil && e.Queue != l.name {
-			err = fmt.Errorf("broker: the message belongs to queue %q, not %q", e.Queue, l.name)
+		e, err = b.cfg.Messages.Enqueued(at)
+		if err == nil && e.Queue != name {
+			err = fmt.Errorf("broker: the message belongs to queue %q, not %q", e.Queue, name)
 		}
 		if err == nil {
 			return e, false, nil
 		}
-		err = fmt.Errorf("read message %d at position %d: %w", en.seq, at, err)
-		found, errScan := q.b.cfg.Index.Scan(l.name, en.seq, 1)
+		err = fmt.Errorf("read message %d at position %d: %w", seq, at, err)
+		found, errScan := b.cfg.Index.Scan(name, seq, 1)
 		if errScan != nil {
 			return e, false, errors.Join(err, errScan)
 		}
-		if len(found) == 0 || found[0].Sequence != en.seq {
+		if len(found) == 0 || found[0].Sequence != seq {
 			return e, true, nil
 		}
 		if found[0].Position == at {

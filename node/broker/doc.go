@@ -36,6 +36,14 @@
 // lane the order is the log's. A message goes before all of lower lanes that are
 // not delivered yet, also when either is in the index alone.
 //
+// # Deadlines
+//
+// The index keeps the messages with deadlines of all queues in their order.
+// runDue walks along it: what expires leaves its queue, what the schedule holds
+// goes to its destination. Both are one batch with the removal, so they happen
+// once: a leader that is deposed before the commit has done nothing. After an
+// outcome in doubt the batch is in the log, and is not proposed once more.
+//
 // # Transactions
 //
 // A transaction is a batch that is not proposed yet: its messages are encoded

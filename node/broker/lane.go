@@ -87,6 +87,9 @@ func (l *lane) enqueued(seq record.Sequence, at record.Position, size int, e *re
 // acked removes messages for good.
 func (l *lane) acked(seqs []record.Sequence) {
 	for _, seq := range seqs {
+		if l.goneWhileScanning != nil && seq >= l.tail {
+			l.goneWhileScanning[seq] = struct{}{}
+		}
 		if en := l.delivered[seq]; en != nil {
 			switch en.state { // but for acking, by an ack whose outcome was in doubt
 			case stateDelivered:
@@ -94,7 +97,7 @@ func (l *lane) acked(seqs []record.Sequence) {
 			case stateAcking:
 				en.owner.acking--
 			case stateDelayed:
-				l.q.delayed = slices.DeleteFunc(l.q.delayed, func(x *entry) bool { return x == en })
+				l.q.undelay(en)
 			}
 			if en.owner != nil {
 				en.owner.reckon()
@@ -102,11 +105,8 @@ func (l *lane) acked(seqs []record.Sequence) {
 			delete(l.delivered, seq)
 			continue
 		}
-		if l.remove(&l.returned, seq) || l.remove(&l.ready, seq) {
-			continue
-		}
-		if l.goneWhileScanning != nil && seq >= l.tail {
-			l.goneWhileScanning[seq] = struct{}{}
+		if !l.remove(&l.returned, seq) {
+			l.remove(&l.ready, seq)
 		}
 	}
 }

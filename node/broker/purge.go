@@ -63,8 +63,7 @@ func (b *Broker) remove(queue string) bool {
 	if !destination.Internal(queue) {
 		batch := record.NewBatch(256)
 		batch.Add(record.TypeUnsubscribe, record.Unsubscribe{Name: queue}.AppendTo)
-		_, leading := b.proposeChore(batch)
-		return leading
+		return b.proposeChore(batch) != choreOver
 	}
 	if q := b.find(queue); q != nil { // a message may come that was on its way
 		q.mu.Lock()
@@ -92,11 +91,11 @@ func (b *Broker) remove(queue string) bool {
 				}
 				batch.Add(record.TypeAck, ack.AppendTo)
 			}
-			stored, leading := b.proposeChore(batch)
-			if !leading {
+			outcome := b.proposeChore(batch)
+			if outcome == choreOver {
 				return false
 			}
-			if stored && len(found) == 0 {
+			if outcome.stored() && len(found) == 0 {
 				break
 			}
 		}
@@ -113,7 +112,9 @@ func (b *Broker) QueueDeleted(name string) {
 		return
 	}
 	q.mu.Lock()
-	q.lanes = slices.DeleteFunc(q.lanes, func(l *lane) bool { return l.priority == priority })
+	if l := q.find(priority); l != nil && !q.dispatching && !l.hasWork() && len(l.delivered) == 0 {
+		q.lanes = slices.DeleteFunc(q.lanes, func(x *lane) bool { return x == l })
+	}
 	unused := q.unused()
 	q.mu.Unlock()
 	if !unused {

@@ -108,6 +108,11 @@ func (q *queue) delay(en *entry, until time.Time) {
 	}
 }
 
+// undelay takes an entry out of the delayed ones.
+func (q *queue) undelay(en *entry) {
+	q.delayed = slices.DeleteFunc(q.delayed, func(x *entry) bool { return x == en })
+}
+
 // setTimer sets the timer for the first delayed entry.
 func (q *queue) setTimer() {
 	if len(q.delayed) == 0 {

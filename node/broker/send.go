@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"baton/node/broker/destination"
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -15,6 +16,7 @@ type target struct {
 	// topic and original are headers that its copy gets: the topic that a
 	// durable subscription has it from, and what it was sent to.
 	topic, original string
+	deadline        int64 // of the copy
 }
 
 // publication is a message for queues in memory. It is handed out when what
@@ -52,17 +54,30 @@ func newRouter(b *Broker, from *Session) *router {
 // stored. m.ID is set by the broker. Nothing of m is kept. Errors:
 // ErrDestination, ErrMessageSize, ErrTransaction, ErrClosed.
 func (s *Session) Send(to []destination.Destination, m record.Message, tx, receipt string) error {
-	if err := checkSize(&m); err != nil {
+	if err := s.identify(&m); err != nil {
 		return s.Refuse(tx, err)
+	}
+	size, err := s.router.route(to, &m)
+	if err != nil {
+		return s.Refuse(tx, err)
+	}
+	return s.routed(m, size, tx, receipt)
+}
+
+// identify checks a message and gives it an id.
+func (s *Session) identify(m *record.Message) error {
+	if err := checkSize(m); err != nil {
+		return err
 	}
 	if len(s.scratch) == 0 {
 		s.scratch = make([]byte, 64)
 	}
 	m.ID = s.b.nextID(s.scratch)
-	size, err := s.router.route(to, &m)
-	if err != nil {
-		return s.Refuse(tx, err)
-	}
+	return nil
+}
+
+// routed adds a message that was routed to the batch or to a transaction.
+func (s *Session) routed(m record.Message, size int, tx, receipt string) error {
 	if tx != "" {
 		if err := s.sendIn(tx, m, size); err != nil {
 			s.router.drop()
@@ -89,7 +104,7 @@ func (r *router) route(to []destination.Destination, m *record.Message) (size in
 		case d.Pattern:
 			err = fmt.Errorf("%w: a message cannot be sent to wildcards", ErrDestination)
 		case d.Kind == destination.Queue:
-			r.targets = append(r.targets, target{queue: d.Name, original: original})
+			r.targets = append(r.targets, target{queue: d.Name, original: original, deadline: r.b.expiry(d, m)})
 		case d.Kind == destination.Topic:
 			r.toTopic(d, m, original)
 		default:
@@ -105,6 +120,23 @@ func (r *router) route(to []destination.Destination, m *record.Message) (size in
 		return 0, fmt.Errorf("%w (its %d copies have %d bytes, at most %d)", ErrMessageSize, len(r.targets), size, BodyMax)
 	}
 	return size, nil
+}
+
+// expiry returns when a message expires that is sent to a destination.
+func (b *Broker) expiry(d destination.Destination, m *record.Message) int64 {
+	if b.cfg.Policies == nil {
+		return m.Deadline
+	}
+	var e policy.Expiry
+	if q := b.find(d.Name); q != nil && d.Kind == destination.Queue {
+		e = q.policy.Expiry
+	} else {
+		e = b.cfg.Policies.Of(d.Kind, d.Name).Expiry
+	}
+	if e == (policy.Expiry{}) {
+		return m.Deadline
+	}
+	return e.Deadline(b.cfg.Now().UnixMilli(), m.Deadline)
 }
 
 func compositeText(to []destination.Destination) string {
@@ -141,11 +173,14 @@ func (r *router) addTo(u *unit, m record.Message, hint int) {
 	headers := m.Headers
 	for i := range r.targets {
 		t := &r.targets[i]
-		m.Headers = headers
+		m.Headers, m.Deadline = headers, t.deadline
 		if t.topic != "" || t.original != "" {
 			m.Headers = r.withOrigin(t, headers)
 		}
-		r.message = record.Enqueue{Queue: destination.Lane(t.queue, m.Priority), Message: m}
+		r.message = record.Enqueue{Queue: t.queue, Message: m}
+		if t.queue != destination.Schedule {
+			r.message.Queue = destination.Lane(t.queue, m.Priority)
+		}
 		if u.batch == nil {
 			u.batch = record.NewBatch(max(hint, len(m.Body)+1024))
 		}
@@ -189,22 +224,23 @@ func (r *router) publish(p publication, m *record.Message, original string) {
 	for i := range r.publications { // a composite destination: bodies are shared
 		if q := &r.publications[i]; len(q.m.Body) > 0 {
 			body := q.m.Body
-			p.m = copyMessage(m, p.to, original)
+			p.m = r.b.copyMessage(m, p.to, original)
 			p.m.Body = body
 			p.size = messageSize(p.m)
 			r.publications = append(r.publications, p)
 			return
 		}
 	}
-	p.m = copyMessage(m, p.to, original)
+	p.m = r.b.copyMessage(m, p.to, original)
 	p.m.Body = bytes.Clone(m.Body)
 	p.size = messageSize(p.m)
 	r.publications = append(r.publications, p)
 }
 
 // copyMessage copies all but the body.
-func copyMessage(m *record.Message, to destination.Destination, original string) *record.Message {
+func (b *Broker) copyMessage(m *record.Message, to destination.Destination, original string) *record.Message {
 	c := *m
+	c.Deadline = b.expiry(to, m)
 	c.Headers = make([]record.HeaderField, 0, len(m.Headers)+2)
 	if to.Kind == destination.Topic {
 		c.Headers = append(c.Headers, record.HeaderField{Name: headerDestination, Value: to.String()})

@@ -15,6 +15,9 @@ func (b *Broker) Snapshot() []adminapi.Queue {
 	rows := map[string]adminapi.Queue{}
 	for _, i := range b.cfg.Index.Queues() {
 		name, _ := destination.SplitLane(i.Name)
+		if name == destination.Schedule {
+			continue // Stats has it
+		}
 		row := rows[name]
 		rows[name] = adminapi.Queue{Name: name, Depth: row.Depth + i.Depth, Bytes: row.Bytes + i.Bytes,
 			Enqueued: row.Enqueued + i.Enqueued, Acked: row.Acked + i.Acked}

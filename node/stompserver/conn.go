@@ -10,6 +10,7 @@ import (
 
 	"baton/node/broker"
 	"baton/node/broker/destination"
+	"baton/node/broker/schedule"
 	"baton/node/stomp"
 )
 
@@ -34,6 +35,7 @@ type conn struct {
 	lastSub  uint64
 	headers  []headerField             // scratch of SEND
 	to       []destination.Destination // scratch of SEND and SUBSCRIBE
+	plan     schedule.Plan             // of the last SEND
 
 	writerDone chan struct{}
 }

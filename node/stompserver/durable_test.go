@@ -37,6 +37,7 @@ func TestDurableSubscription(t *testing.T) {
 			p.post("/topic/a.b", "1")
 			f := c.wantBodies("1")[0]
 			require.Equal(t, "/topic/a.b", f.Get("destination"))
+			eventually(t, "its ack", func() bool { return log.Queues()[0].Depth == 0 })
 			c.leave()
 			p.post("/topic/a", "2", "x:y")
 			p.post("/topic/other", "not for it")

@@ -59,8 +59,9 @@ func appendMessage(b []byte, v stomp.Version, c *consumer, d *broker.Delivery) [
 	if d.Redeliveries > 0 {
 		b = stomp.AppendNumber(b, deliveryCount, int64(d.Redeliveries)+1)
 	}
-	if m.Deadline != 0 {
-		b = stomp.AppendNumber(b, "expires", m.Deadline)
+	b = stomp.AppendNumber(b, "expires", m.Deadline)
+	if m.DedupID != "" {
+		b = stomp.AppendHeader(b, v, DedupHeader, m.DedupID)
 	}
 	b = stomp.AppendNumber(b, "priority", int64(m.Priority))
 	b = stomp.AppendNumber(b, "timestamp", m.Timestamp)

@@ -7,6 +7,7 @@ import (
 
 	"baton/node/broker"
 	"baton/node/broker/destination"
+	"baton/node/broker/schedule"
 	"baton/node/broker/selector"
 	"baton/node/stomp"
 )
@@ -53,7 +54,7 @@ func (c *conn) partOf(f *stomp.Frame, err error) error {
 }
 
 // clientErrors are the broker's errors that a client causes.
-var clientErrors = []error{destination.ErrInvalid, selector.ErrInvalid, broker.ErrDestination, broker.ErrUnknownMessage, broker.ErrMessageSize, broker.ErrTransaction}
+var clientErrors = []error{destination.ErrInvalid, selector.ErrInvalid, broker.ErrDestination, broker.ErrUnknownMessage, broker.ErrMessageSize, broker.ErrTransaction, schedule.ErrPlan}
 
 // clientError turns them into refusals.
 func clientError(err error) error {
