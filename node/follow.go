@@ -95,6 +95,7 @@ func (n *Node) followerListener(gen uint64, s election.Step) repl.FollowerListen
 		},
 		InSync: func() {
 			n.events.Add(adminapi.KindInSync, epoch, "in sync with "+s.Leader, "leader", s.Leader)
+			post(func(*role) {}) // the log is of this epoch now: that is published
 		},
 		SnapshotStarted: func(e repl.SnapshotEvent) {
 			n.events.Add(adminapi.KindSnapshotStarted, epoch, fmt.Sprintf("receives the %s of %s, at %d", e, s.Leader, e.Resumed),

@@ -30,17 +30,20 @@ func (r *role) write(s election.Step) {
 	if s.Kind == election.Elect && r.self.Leading == 0 {
 		r.n.events.Add(adminapi.KindQuorumSealed, uint64(s.Cluster.Epoch), fmt.Sprintf("a quorum has promised epoch %d", s.Cluster.Epoch))
 	}
-	version, reads, n := r.view.Version, r.reads, r.n
+	version, reads, n := r.view.Version, r.view.Reads, r.n
 	n.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(r.ctx, n.cfg.SessionTimeout)
 		defer cancel()
 		var err error
-		if s.Kind == election.Form {
+		switch s.Kind {
+		case election.Form:
 			err = n.group.CreateCluster(ctx, clusterData(s.Cluster))
-		} else {
+		case election.StartElection, election.Elect: // never twice: see election.Cluster.Ballot
+			err = n.group.WriteClusterNow(ctx, clusterData(s.Cluster), version, reads)
+		default:
 			err = n.group.WriteCluster(ctx, clusterData(s.Cluster), version)
 		}
-		n.mail.post(func(r *role) { r.wrote(s, version, r.reads == reads, err) })
+		n.mail.post(func(r *role) { r.wrote(s, version, r.view.Reads == reads, err) })
 	})
 }
 

@@ -38,12 +38,15 @@ const (
 	PlantResume               // a restarted leader goes on leading its epoch
 	PlantNoRefusal            // followers take frames below what they sealed
 	PlantCommitOld            // records of earlier epochs are committed by counting
+	PlantTwice                // an election may be decided on promises of before ZooKeeper went back
+	PlantAckTwice             // an ack counts once more when its node comes back
+	PlantEndEarly             // the end that is published is read before the promise is on disk
 	plants
 )
 
 func (p Plant) String() string {
 	return [...]string{"none", "no-epoch", "ack-before-flush", "position-from-memory", "wiped-disk-votes", "registry-of-the-moment",
-		"leader-resumes", "no-refusal-after-seal", "commit-by-counting"}[p]
+		"leader-resumes", "no-refusal-after-seal", "commit-by-counting", "decided-twice", "ack-counted-twice", "end-before-promise"}[p]
 }
 
 // Plants lists the planted faults.

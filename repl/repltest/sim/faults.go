@@ -217,6 +217,14 @@ func (s *Sim) zkRollback(*node) {
 		return
 	}
 	i := len(s.zk.past) - 1 - s.rng.IntN(min(len(s.zk.past), 1+s.rng.IntN(pastKept)))
+	if s.chance(1, 2) { // an open election is the most interesting one
+		for j := i; j >= 0; j-- {
+			if s.zk.past[j].cluster.Phase == election.PhaseSealing {
+				i = j
+				break
+			}
+		}
+	}
 	if !s.remembers(s.zk.past[i]) {
 		return
 	}
@@ -225,13 +233,10 @@ func (s *Sim) zkRollback(*node) {
 	s.zk.rollback(s.zk.past[i])
 }
 
-// remembers says that a copy of ZooKeeper shows who is a member, and no
-// election that could be decided a second time from promises that are used up.
-// The rules cannot be safe against more forgetting than that: see the package
-// comment.
+// remembers says that a copy of ZooKeeper shows who is a member. It need not
+// as long as disks stay and there are no strangers: see the package comment.
 func (s *Sim) remembers(t tree) bool {
-	return t.exists && t.cluster.Phase == election.PhaseElected && t.cluster.Leader != "" &&
-		len(t.cluster.Members) == s.cfg.Replicas
+	return t.exists && (len(t.cluster.Members) == s.cfg.Replicas || !s.swarm.wipe && !s.swarm.stranger)
 }
 
 func (s *Sim) expire(n *node) {

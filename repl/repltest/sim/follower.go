@@ -259,8 +259,12 @@ func (f *link) append(m message) {
 		at, epoch = e.end, e.epoch
 	}
 	f.p.n.s.check.accepts(f.p.n, f.epoch)
+	was := d.epoch()
 	for _, e := range m.entries {
 		f.p.append(e)
+	}
+	if d.epoch() != was {
+		f.post(func(*role) {})
 	}
 	f.tell(m.commit)
 	f.p.n.flush()

@@ -37,6 +37,7 @@ type peer struct {
 	incarnation string
 	retired     bool
 	reported    time.Duration
+	earlier     quorum.Ack // of the session before, of PlantAckTwice alone
 }
 
 type proposal struct {
@@ -187,6 +188,9 @@ func (l *lead) advance() {
 	for _, id := range l.order {
 		if pe := l.peers[id]; l.counts(id, pe) {
 			l.acks = append(l.acks, quorum.Ack{Received: pe.prog.Received(), Flushed: pe.prog.Flushed()})
+			if s.cfg.Plant == PlantAckTwice {
+				l.acks = append(l.acks, pe.earlier)
+			}
 		}
 	}
 	from := l.epochEnd
@@ -361,6 +365,7 @@ func (l *lead) serve(c *conn, node, incarnation string, m message) {
 		return
 	}
 	pe.incarnation = incarnation
+	pe.earlier = quorum.Ack{Received: pe.prog.Received(), Flushed: pe.prog.Flushed()}
 	pe.prog.Attached(v.At, d.end(), s.clock())
 	c.recv = func(m message) { l.receive(pe, c, m) }
 	c.gone = func() { l.unclaim(pe, c) }
@@ -440,7 +445,7 @@ func (l *lead) handOver() {
 		l.handing, l.writing = "", false
 		return
 	}
-	l.p.zk.writeCluster(election.Next(c, c.Epoch, l.handing), v.Version, func(ok bool) {
+	l.p.zk.writeCluster(election.Next(c, c.Epoch, l.handing, l.p.n.s.ballot()), v.Version, v.Reads, func(ok bool) {
 		l.writing = false
 		if !ok {
 			l.handing = ""

@@ -27,9 +27,9 @@ type role struct {
 	busy       bool // a step waits for the disk; what comes meanwhile waits too
 	mail       []func(*role)
 	sealedEnd  record.Position
-	sealWait   func() // called when the disk has flushed
+	sealWait   func()          // called when the disk has flushed
+	earlyEnd   record.Position // of PlantEndEarly alone
 	writing    bool
-	reads      int // times that all of ZooKeeper was read anew
 	retryAt    time.Duration
 	unfitUntil time.Duration
 	timer      int
@@ -38,7 +38,7 @@ type role struct {
 
 func newRole(p *process) *role {
 	n := p.n
-	r := &role{p: p, elector: election.New(election.Config{ElectionTimeout: electionTimeout})}
+	r := &role{p: p, elector: election.New(election.Config{ElectionTimeout: electionTimeout, Ballot: n.s.ballot})}
 	r.self = election.Self{Node: n.id, Incarnation: n.disk.incarnation, ClusterID: n.disk.cluster, Replicas: n.replicas, Sealed: n.disk.sealed}
 	r.refresh()
 	return r
@@ -64,10 +64,10 @@ func (r *role) post(f func(*role)) {
 }
 
 func (r *role) see(v election.View) {
-	if v.Connected && !r.view.Connected {
-		r.reads++
-	}
 	r.view = v
+	if r.p.n.s.cfg.Plant == PlantResume && r.self.SealedFor == "" {
+		r.self.SealedFor = v.Cluster.Ballot
+	}
 	r.admit()
 }
 
@@ -105,6 +105,9 @@ func (r *role) turn() {
 		if r.self.Unfit != "" && s.now > r.unfitUntil {
 			r.self.Unfit = ""
 		}
+		if r.p.n.disk.epoch() != r.self.LastEpoch {
+			r.refresh() // a link has brought the records of another epoch
+		}
 		d := r.elector.Decide(s.clock(), r.view, r.self)
 		if d.Kind != r.last.Kind || d.Reason != r.last.Reason || d.Suspect != r.last.Suspect {
 			s.tracef("%s: %s epoch %d suspect %d: %s", r.p.n.id, d.Kind, max(d.Epoch, d.Cluster.Epoch), d.Suspect, d.Reason)
@@ -140,7 +143,7 @@ func (r *role) publish() {
 	m := election.Member{Node: n.id, Incarnation: r.self.Incarnation, LastEpoch: r.self.LastEpoch, Position: -1,
 		Sealed: r.self.Sealed, Suspect: r.last.Suspect, Weight: n.weight}
 	if r.self.SealedHere != 0 {
-		m.Position = int64(r.sealedEnd)
+		m.Position, m.Ballot = int64(r.sealedEnd), r.self.SealedFor
 	}
 	if r.lead != nil {
 		m.Address = n.id
@@ -156,7 +159,7 @@ func (r *role) publish() {
 func (r *role) do(s election.Step) bool {
 	switch s.Kind {
 	case election.Seal:
-		return r.seal(s.Epoch)
+		return r.seal(s.Epoch, s.Ballot)
 	case election.Promise:
 		return r.promise(s.Epoch)
 	case election.Promote:
@@ -181,16 +184,20 @@ func (r *role) do(s election.Step) bool {
 }
 
 // seal promises on disk, ends every role, flushes, and remembers the end.
-func (r *role) seal(e record.Epoch) bool {
+func (r *role) seal(e record.Epoch, ballot string) bool {
 	p, d := r.p, r.p.n.disk
 	r.busy = true
+	early := d.end()
 	p.seal(e, func(ok bool) {
 		if !ok {
 			p.fails(fmt.Sprintf("promise epoch %d below %d", e, d.sealed))
 			return
 		}
+		if p.n.s.cfg.Plant == PlantEndEarly {
+			defer func() { r.earlyEnd = early }()
+		}
 		// Stopping takes a moment in which links and leader go on.
-		p.after(p.n.s.upTo(2*time.Millisecond), func() { r.sealed(e) })
+		p.after(p.n.s.upTo(2*time.Millisecond), func() { r.sealed(e, ballot) })
 	})
 	return true
 }
@@ -211,7 +218,7 @@ func (r *role) promise(e record.Epoch) bool {
 	return true
 }
 
-func (r *role) sealed(e record.Epoch) {
+func (r *role) sealed(e record.Epoch, ballot string) {
 	p, d := r.p, r.p.n.disk
 	r.stepDown(fmt.Sprintf("epoch %d is being prepared", e))
 	if p.n.s.cfg.Plant != PlantNoRefusal {
@@ -224,9 +231,12 @@ func (r *role) sealed(e record.Epoch) {
 			return false
 		}
 		r.sealWait = nil
-		r.self.Sealed, r.self.SealedHere, r.self.LinkDead, r.sealedEnd = e, e, 0, end
+		r.self.Sealed, r.self.SealedHere, r.self.SealedFor, r.self.LinkDead, r.sealedEnd = e, e, ballot, 0, end
 		if p.n.s.cfg.Plant == PlantMemoryPosition {
 			r.sealedEnd = max(end, p.highest)
+		}
+		if p.n.s.cfg.Plant == PlantEndEarly {
+			r.sealedEnd = r.earlyEnd
 		}
 		if r.self.Unfit != "" {
 			r.self.SealedHere = 0
@@ -263,7 +273,7 @@ func (r *role) write(st election.Step) {
 		return
 	}
 	r.writing = true
-	w, version, reads := st.Cluster, r.view.Version, r.reads
+	w, version, reads := st.Cluster, r.view.Version, r.view.Reads
 	if st.Kind == election.Form {
 		version = -1
 		if w.ID == "" {
@@ -271,7 +281,11 @@ func (r *role) write(st election.Step) {
 			w.ID = fmt.Sprintf("cluster-%d", s.ids)
 		}
 	}
-	p.zk.writeCluster(w, version, func(ok bool) {
+	on := uint64(0)
+	if st.Kind == election.Elect || st.Kind == election.StartElection {
+		on = reads // never twice
+	}
+	p.zk.writeCluster(w, version, on, func(ok bool) {
 		r.post(func(r *role) {
 			r.writing = false
 			if !ok {
@@ -279,7 +293,7 @@ func (r *role) write(st election.Step) {
 				return
 			}
 			s.tracef("%s: wrote %s epoch %d %s leader %q members %v, version %d", p.n.id, st.Kind, w.Epoch, w.Phase, w.Leader, w.Members, version+1)
-			if r.reads != reads {
+			if r.view.Reads != reads {
 				return
 			}
 			if version < 0 && !r.view.Exists || version >= 0 && r.view.Exists && r.view.Version == version {
@@ -369,7 +383,7 @@ func (r *role) register(node, incarnation string) {
 	w := c
 	w.Members = maps.Clone(c.Members)
 	w.Members[node] = incarnation
-	r.p.zk.writeCluster(w, r.view.Version, func(ok bool) {
+	r.p.zk.writeCluster(w, r.view.Version, 0, func(ok bool) {
 		r.post(func(r *role) {
 			if r.lead != l || !ok {
 				return

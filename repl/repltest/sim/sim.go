@@ -98,9 +98,19 @@ func (s *Sim) draw() {
 // leave tails behind, and ZooKeeper does its duty.
 func (s *Sim) hunt(w swarm) swarm {
 	s.cfg.Replicas, s.cfg.Policy, s.cfg.Faulty = 3, quorum.QuorumDisk, 30*time.Second
-	return swarm{kill: w.kill, power: w.power, pause: w.pause, wipe: w.wipe, cut: true, oneway: w.oneway, breakLinks: w.breakLinks,
+	switch s.cfg.Plant {
+	case PlantAckTwice, PlantEndEarly:
+		s.cfg.Replicas = 5 // of three, one other is a quorum already
+	}
+	return swarm{zkRollback: s.cfg.Plant == PlantTwice, kill: w.kill, power: w.power, pause: w.pause, wipe: w.wipe, cut: true, oneway: w.oneway, breakLinks: w.breakLinks,
 		transfer: w.transfer, slowDisk: w.slowDisk, zkCut: w.zkCut, every: min(w.every, 500*time.Millisecond), delay: w.delay,
 		zkDelay: min(w.zkDelay, 20*time.Millisecond), flush: w.flush, produce: 30 * time.Millisecond, heldTight: time.Second, weights: w.weights}
+}
+
+// ballot makes up a name that was never used.
+func (s *Sim) ballot() string {
+	s.ids++
+	return fmt.Sprintf("ballot-%d", s.ids)
 }
 
 // build makes the machines and starts them, not all at the same moment.
