@@ -109,15 +109,16 @@ type layer struct {
 var layers = []layer{
 	{dir: "store", may: []string{"store"}},
 	{dir: "repl", may: []string{"repl", "store/record"}},
+	{dir: "zkclient/ensemble", may: []string{"zkclient", "node/supervisor"}}, // runs ZooKeeper's own processes
 	{dir: "zkclient", may: []string{"zkclient"}},
 	{dir: "node/adminapi", may: []string{}},
-	{dir: "node/stomp", may: []string{"node/stomp"}, maynot: []string{"node/stompserver"}},
+	{dir: "node/stomp", may: []string{"node/stomp", "node/broker/destination", "node/broker/selector"}, maynot: []string{"node/stompserver"}},
 	{dir: "node/events", may: []string{"node/adminapi"}},
 	{dir: "node/client", may: []string{"node/client"}},
 	{dir: "node/supervisor", may: []string{"node/supervisor"}},
 	{dir: "node/broker", may: []string{"node/broker", "node/adminapi", "store/record"}},
 	{dir: "node", may: []string{"node", "store", "repl", "zkclient"}},
-	{dir: "demo", may: []string{"demo", "node/adminapi", "node/client", "node/supervisor"}},
+	{dir: "demo", may: []string{"demo", "node/adminapi", "node/client", "node/supervisor", "zkclient/ensemble"}},
 	{dir: "tui", may: []string{"tui", "demo", "zkclient", "node/adminapi", "node/client", "node/supervisor"}},
 	{dir: "cmd", may: []string{""}},
 }
@@ -151,7 +152,7 @@ func below(dir, top string) bool { return dir == top || strings.HasPrefix(dir, t
 
 // pure packages decide what may be lost: they have no clock, goroutines, files
 // or sockets.
-var pure = []string{"store/record", "repl/quorum", "repl/progress", "repl/election", "node/stomp"}
+var pure = []string{"store/record", "repl/quorum", "repl/progress", "repl/election", "node/stomp", "node/broker/destination", "node/broker/selector"}
 
 func TestPurePackagesStayPure(t *testing.T) {
 	_, files := load(t)

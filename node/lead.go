@@ -55,10 +55,11 @@ func (r *role) promote(epoch record.Epoch) bool {
 	leader, err := repl.StartLeader(repl.LeaderConfig{
 		Identity: n.identity(), Epoch: epoch, Log: n.replLog(), Voters: voters, Replicas: n.cfg.Replicas, Policy: n.policy,
 		Commit:            n.knownCommit(),
-		Giver:             snapshots{n.store},
+		Giver:             snapshots{n},
 		EpochStart:        record.EpochStart{ClusterID: r.self.ClusterID, Leader: n.cfg.ID, Replicas: n.cfg.Replicas, Members: voters},
 		HeartbeatInterval: n.cfg.ElectionTimeout / 10,
 		QuorumTimeout:     n.cfg.QuorumTimeout,
+		HandOverTimeout:   n.cfg.ElectionTimeout,
 		Listener:          l.listener(),
 		Logger:            n.cfg.Logger,
 	})
@@ -76,6 +77,7 @@ func (r *role) promote(epoch record.Epoch) bool {
 	l.wg.Go(l.runCommit)
 	l.wg.Go(l.runServe)
 	l.wg.Go(l.runCompact)
+	l.wg.Go(l.runWatchLog)
 	return true
 }
 

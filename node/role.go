@@ -37,6 +37,7 @@ type role struct {
 	wonFor    string          // eid that this node wrote as elected, for readers of ActiveMQ's tree
 	last      election.Decision
 	published group.MemberData
+	claim     claim
 	joined    bool
 }
 
@@ -80,6 +81,7 @@ func (r *role) see(s group.Snapshot) {
 		r.n.events.Add(adminapi.KindJoined, uint64(r.self.Sealed), "joined as "+s.Self, "eid", s.Self)
 	}
 	r.snap, r.view = s, viewOf(s)
+	r.superseded()
 	r.admit()
 }
 
@@ -87,6 +89,12 @@ func (r *role) see(s group.Snapshot) {
 // long to look again.
 func (r *role) turn() time.Duration {
 	r.self.Ready = r.leadership != nil && r.leadership.leader.Status().Ready
+	if !r.joined {
+		if why, ok := r.mayJoin(); !ok {
+			r.n.setRoleStatus(r.outside(why))
+			return r.pause(time.Now(), claimInterval/10)
+		}
+	}
 	for range stepsMax {
 		r.checkFitness(time.Now())
 		if r.n.store.Log().Positions().Epoch != r.self.LastEpoch {
