@@ -40,13 +40,12 @@ const (
 	PlantCommitOld            // records of earlier epochs are committed by counting
 	PlantTwice                // an election may be decided on promises of before ZooKeeper went back
 	PlantAckTwice             // an ack counts once more when its node comes back
-	PlantEndEarly             // the end that is published is read before the promise is on disk
 	plants
 )
 
 func (p Plant) String() string {
 	return [...]string{"none", "no-epoch", "ack-before-flush", "position-from-memory", "wiped-disk-votes", "registry-of-the-moment",
-		"leader-resumes", "no-refusal-after-seal", "commit-by-counting", "decided-twice", "ack-counted-twice", "end-before-promise"}[p]
+		"leader-resumes", "no-refusal-after-seal", "commit-by-counting", "decided-twice", "ack-counted-twice"}[p]
 }
 
 // Plants lists the planted faults.
@@ -92,5 +91,6 @@ type swarm struct {
 	flush     time.Duration // mean time of a flush
 	produce   time.Duration // mean time between proposals
 	weights   bool
+	window    int           // bytes in flight to a follower
 	heldTight time.Duration // mean duration of a fault
 }

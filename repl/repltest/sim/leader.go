@@ -46,9 +46,8 @@ type proposal struct {
 	done func(bool)
 }
 
-// window is what may be in flight to a follower: small, so that it fills.
 func (l *lead) progress() progress.Config {
-	return progress.Config{Window: 400, InSyncBytes: 100, LagBytes: 2000, LagTime: 2 * time.Second, Disk: l.p.n.s.cfg.Policy.Disk()}
+	return progress.Config{Window: l.p.n.s.swarm.window, InSyncBytes: 100, LagBytes: 2000, LagTime: 2 * time.Second, Disk: l.p.n.s.cfg.Policy.Disk()}
 }
 
 // startLead appends the epoch-start record and begins to lead; the text says

@@ -27,8 +27,7 @@ type role struct {
 	busy       bool // a step waits for the disk; what comes meanwhile waits too
 	mail       []func(*role)
 	sealedEnd  record.Position
-	sealWait   func()          // called when the disk has flushed
-	earlyEnd   record.Position // of PlantEndEarly alone
+	sealWait   func() // called when the disk has flushed
 	writing    bool
 	retryAt    time.Duration
 	unfitUntil time.Duration
@@ -187,14 +186,10 @@ func (r *role) do(s election.Step) bool {
 func (r *role) seal(e record.Epoch, ballot string) bool {
 	p, d := r.p, r.p.n.disk
 	r.busy = true
-	early := d.end()
 	p.seal(e, func(ok bool) {
 		if !ok {
 			p.fails(fmt.Sprintf("promise epoch %d below %d", e, d.sealed))
 			return
-		}
-		if p.n.s.cfg.Plant == PlantEndEarly {
-			defer func() { r.earlyEnd = early }()
 		}
 		// Stopping takes a moment in which links and leader go on.
 		p.after(p.n.s.upTo(2*time.Millisecond), func() { r.sealed(e, ballot) })
@@ -234,9 +229,6 @@ func (r *role) sealed(e record.Epoch, ballot string) {
 		r.self.Sealed, r.self.SealedHere, r.self.SealedFor, r.self.LinkDead, r.sealedEnd = e, e, ballot, 0, end
 		if p.n.s.cfg.Plant == PlantMemoryPosition {
 			r.sealedEnd = max(end, p.highest)
-		}
-		if p.n.s.cfg.Plant == PlantEndEarly {
-			r.sealedEnd = r.earlyEnd
 		}
 		if r.self.Unfit != "" {
 			r.self.SealedHere = 0

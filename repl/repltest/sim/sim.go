@@ -69,7 +69,7 @@ func (s *Sim) draw() {
 		s.cfg.Policy = policy
 	}
 	ms := time.Millisecond
-	w := swarm{
+	w := swarm{window: pick(400, 400, 2000),
 		every: time.Duration(pick(200, 500, 1000, 2000)) * ms, delay: time.Duration(pick(1, 1, 5, 50)) * ms,
 		zkDelay: time.Duration(pick(2, 2, 20, 150)) * ms, flush: time.Duration(pick(1, 5, 50)) * ms,
 		produce: time.Duration(pick(30, 100, 300)) * ms, heldTight: time.Duration(pick(300, 1000, 3000)) * ms,
@@ -98,13 +98,19 @@ func (s *Sim) draw() {
 // leave tails behind, and ZooKeeper does its duty.
 func (s *Sim) hunt(w swarm) swarm {
 	s.cfg.Replicas, s.cfg.Policy, s.cfg.Faulty = 3, quorum.QuorumDisk, 30*time.Second
-	switch s.cfg.Plant {
-	case PlantAckTwice, PlantEndEarly:
-		s.cfg.Replicas = 5 // of three, one other is a quorum already
-	}
-	return swarm{zkRollback: s.cfg.Plant == PlantTwice, kill: w.kill, power: w.power, pause: w.pause, wipe: w.wipe, cut: true, oneway: w.oneway, breakLinks: w.breakLinks,
+	h := swarm{window: w.window, kill: w.kill, power: w.power, pause: w.pause, wipe: w.wipe, cut: true, oneway: w.oneway, breakLinks: w.breakLinks,
 		transfer: w.transfer, slowDisk: w.slowDisk, zkCut: w.zkCut, every: min(w.every, 500*time.Millisecond), delay: w.delay,
 		zkDelay: min(w.zkDelay, 20*time.Millisecond), flush: w.flush, produce: 30 * time.Millisecond, heldTight: time.Second, weights: w.weights}
+	switch s.cfg.Plant {
+	case PlantAckTwice:
+		s.cfg.Replicas = 5 // of three, one other is a quorum already
+	case PlantTwice: // members that do not hear of outcomes
+		h.zkRollback, h.zkCut, h.pause, h.zkDelay = true, true, true, 50*time.Millisecond
+	case PlantCommitOld: // leaders with long tails, which take several rounds to ship
+		h.kill, h.wipe, h.power, h.heldTight, h.delay, h.produce = true, false, false, 500*time.Millisecond, 20*time.Millisecond, 10*time.Millisecond
+		h.every, h.breakLinks, h.oneway, h.window = 200*time.Millisecond, true, true, 40
+	}
+	return h
 }
 
 // ballot makes up a name that was never used.
