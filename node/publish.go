@@ -76,9 +76,7 @@ func (r *role) publish() {
 		State: r.roleName(), Clients: r.n.advertised(cfg.AdvertiseStomp, cfg.ListenStomp), Admin: r.n.adminAddress(), Elected: r.wonFor,
 		Process: r.n.process,
 	}
-	if r.self.SealedHere != 0 {
-		d.Position, d.Ballot = int64(r.sealedEnd), r.self.SealedFor
-	}
+	d.Position, d.Ballot = r.self.Candidacy(r.sealedEnd)
 	if r.leadership != nil {
 		d.Address = addressScheme + r.n.replAddress()
 	}

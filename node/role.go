@@ -26,7 +26,6 @@ type role struct {
 	leadership *leadership
 	follower   *repl.Follower
 
-	damaged    string    // why the log has to be replaced, "" if it need not
 	followGen  uint64    // counts links, so that the last words of an old one are known
 	unfitUntil time.Time // Self.Unfit is cleared then
 	aloneUntil time.Time // a leader that too few attach to resigns then; zero = enough do
@@ -188,10 +187,8 @@ func (r *role) seal(epoch record.Epoch, ballot string) bool {
 		r.n.fail(fmt.Errorf("flush the log before promising epoch %d: %w", epoch, err))
 		return false
 	}
-	r.self.Sealed, r.self.SealedHere, r.self.SealedFor, r.self.LinkDead, r.sealedEnd = epoch, epoch, ballot, 0, end
-	if r.self.Unfit != "" {
-		r.self.SealedHere = 0 // promised, but no candidate
-	}
+	r.self.DidSeal(epoch, ballot)
+	r.sealedEnd = end
 	r.refreshLog()
 	r.n.events.Add(adminapi.KindSealed, uint64(epoch),
 		fmt.Sprintf("promised epoch %d, log ends at (%d, %d)", epoch, r.self.LastEpoch, end),
@@ -206,7 +203,7 @@ func (r *role) promise(epoch record.Epoch) bool {
 		r.n.fail(fmt.Errorf("promise epoch %d: %w", epoch, err))
 		return false
 	}
-	r.self.Sealed, r.self.SealedHere = epoch, 0
+	r.self.DidPromise(epoch)
 	return true
 }
 

@@ -335,7 +335,7 @@ func (e *Elector) elected(v View, s Self) Step {
 	if e.redecided(c) {
 		return e.start(v, s, voters, fmt.Sprintf("epoch %d was decided for %s, ZooKeeper went back", e.decided.epoch, e.decided.leader))
 	}
-	if c.Leader == s.Node && s.SealedHere == c.Epoch && s.SealedFor == c.Ballot && s.Unfit == "" && s.registered(c) {
+	if c.Leader == s.Node && s.SealedHere == c.Epoch && s.SealedFor == c.Ballot && s.unable() == "" && s.registered(c) {
 		return Step{Kind: Promote, Epoch: c.Epoch, Reason: "elected"}
 	}
 	why := e.suspicion(v, s)
@@ -378,8 +378,8 @@ func (e *Elector) follow(v View, s Self, why string) Step {
 func (e *Elector) suspicion(v View, s Self) string {
 	c := v.Cluster
 	if c.Leader == s.Node {
-		if s.Unfit != "" {
-			return s.Unfit
+		if why := s.unable(); why != "" {
+			return why
 		}
 		return s.Node + " was restarted and never leads an epoch twice"
 	}

@@ -229,7 +229,7 @@ func MayReplace(c Cluster, node, incarnation string, inSync int) bool {
 // the next election would count it too. Without it, a leader whose voters lost
 // a disk before its first commit could never commit at all.
 func Newcomers(c Cluster, s Self) map[string]string {
-	if s.Leading == 0 || c.Epoch != s.Leading || c.Phase != PhaseElected || c.Leader != s.Node {
+	if !MayRegister(c, s) {
 		return nil
 	}
 	var list map[string]string

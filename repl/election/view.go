@@ -138,7 +138,8 @@ type Self struct {
 	LinkUp      bool              // the link to that leader works
 	LinkDead    record.Epoch      // epoch of the leader whose link is dead, 0 = none
 	Voters      map[string]string // while leading: the voters of the epoch, as this leader changed them
-	Unfit       string            // why this node must not lead (failed disk, taken port), "" if it may
+	Unfit       string            // why this node stands back for a while (taken port), "" if it does not
+	Damaged     string            // why its log has to be replaced before it may stand for an election, "" if it need not
 	History     Configuration     // in its newest epoch-start record, zero if there is none
 	Ready       bool              // while leading: the first record of the epoch is committed
 }

@@ -15,7 +15,6 @@ const (
 	retryWrite      = 200 * time.Millisecond
 	unfitFor        = 30 * time.Second
 	sealTimeout     = 30 * time.Second
-	learnerInterval = time.Second
 	proposalTimeout = 10 * time.Second
 	// liveBound is how long after the last fault a cluster may take until a
 	// leader serves and every voter is in sync. A node that could not serve
@@ -84,7 +83,7 @@ type Result struct {
 // swarm says which faults a run has. Few at a time go deeper than all at once.
 type swarm struct {
 	kill, power, pause, wipe, cut, oneway, breakLinks, zkCut, zkDown, zkWipe, zkRollback, expire,
-	duplicate, slowDisk, unfit, transfer, stranger, staleReads bool
+	duplicate, slowDisk, unfit, transfer, stranger, staleReads, damage, trim, clocks bool
 	every     time.Duration // mean time between faults
 	delay     time.Duration // mean one-way delay of the network
 	zkDelay   time.Duration // mean delay of a watch

@@ -76,11 +76,12 @@ func (s *Sim) draw() {
 		weights: s.chance(1, 4),
 	}
 	for _, f := range []*bool{&w.kill, &w.power, &w.pause, &w.wipe, &w.cut, &w.oneway, &w.breakLinks, &w.zkCut, &w.zkDown, &w.zkWipe,
-		&w.zkRollback, &w.expire, &w.duplicate, &w.slowDisk, &w.unfit, &w.transfer, &w.stranger, &w.staleReads} {
+		&w.zkRollback, &w.expire, &w.duplicate, &w.slowDisk, &w.unfit, &w.transfer, &w.stranger, &w.staleReads, &w.damage, &w.trim, &w.clocks} {
 		*f = s.chance(2, 5)
 	}
 	w.stranger = w.stranger && !w.zkWipe // nobody could tell it from a member
 	w.zkRollback = w.zkRollback && s.chance(1, 2)
+	w.damage = w.damage && s.cfg.Policy.Disk() && s.cfg.Policy.Fenced() // else no quorum of disks holds what is committed
 	if !s.cfg.Policy.Fenced() {
 		w.wipe = w.wipe && s.chance(1, 2)
 	} else if s.cfg.Policy&quorum.QuorumDisk == 0 {
@@ -128,7 +129,10 @@ func (s *Sim) build() {
 	s.cuts = make([][]time.Duration, count)
 	for i := range s.cuts {
 		s.cuts[i] = make([]time.Duration, count)
-		n := &node{s: s, i: i, id: fmt.Sprintf("n%d", i+1), replicas: s.cfg.Replicas, stranger: i >= s.cfg.Replicas}
+		n := &node{s: s, i: i, id: fmt.Sprintf("n%d", i+1), replicas: s.cfg.Replicas, stranger: i >= s.cfg.Replicas, speed: 1}
+		if s.swarm.clocks {
+			n.offset, n.speed = s.upTo(1000*time.Hour), 0.85+0.3*s.rng.Float64()
+		}
 		if s.swarm.weights {
 			n.weight = s.rng.IntN(3)
 		}
