@@ -112,7 +112,7 @@ var layers = []layer{
 	{dir: "zkclient/ensemble", may: []string{"zkclient", "node/supervisor"}}, // runs ZooKeeper's own processes
 	{dir: "zkclient", may: []string{"zkclient"}},
 	{dir: "node/adminapi", may: []string{}},
-	{dir: "node/stomp", may: []string{"node/stomp"}, maynot: []string{"node/stompserver"}},
+	{dir: "node/stomp", may: []string{"node/stomp", "node/broker/destination", "node/broker/selector"}, maynot: []string{"node/stompserver"}},
 	{dir: "node/events", may: []string{"node/adminapi"}},
 	{dir: "node/client", may: []string{"node/client"}},
 	{dir: "node/supervisor", may: []string{"node/supervisor"}},
@@ -152,7 +152,7 @@ func below(dir, top string) bool { return dir == top || strings.HasPrefix(dir, t
 
 // pure packages decide what may be lost: they have no clock, goroutines, files
 // or sockets.
-var pure = []string{"store/record", "repl/quorum", "repl/progress", "repl/election", "node/stomp"}
+var pure = []string{"store/record", "repl/quorum", "repl/progress", "repl/election", "node/stomp", "node/broker/destination", "node/broker/selector"}
 
 func TestPurePackagesStayPure(t *testing.T) {
 	_, files := load(t)

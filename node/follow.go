@@ -30,7 +30,7 @@ func (r *role) follow(s election.Step) bool {
 		Identity: r.n.identity(), Leader: s.Leader, Address: address, Epoch: s.Epoch,
 		Log: r.n.replLog(), Policy: r.n.policy, Commit: r.n.knownCommit(),
 		Applied: func() record.Position { p, _ := r.n.store.Applied(); return p },
-		Taker:   snapshots{r.n.store}, Whole: r.damaged != "",
+		Taker:   snapshots{r.n}, Whole: r.damaged != "",
 		Seal: r.n.store.Seal, Sealed: r.n.sealed,
 		DeadAfter: r.n.cfg.ElectionTimeout, HeartbeatInterval: r.n.cfg.ElectionTimeout / 10,
 		Listener: r.n.followerListener(r.followGen, s),

@@ -27,16 +27,14 @@ var errSteppedDown = errors.New("node: not the leader any more")
 // leadership is one epoch led by this node: the replicating leader, and once
 // its first record is committed, the broker and its connectors.
 type leadership struct {
-	n      *Node
-	epoch  record.Epoch
-	leader *repl.Leader
-	// admitted are the members that the leader serves. Touched by the role loop.
-	admitted map[string]bool
-	ctx      context.Context
-	cancel   context.CancelFunc
-	wg       sync.WaitGroup
-	commits  atomic.Uint64 // proposals of clients that were committed
-	mu       struct {
+	n       *Node
+	epoch   record.Epoch
+	leader  *repl.Leader
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	commits atomic.Uint64 // proposals of clients that were committed
+	mu      struct {
 		sync.Mutex
 		broker *broker.Broker
 		server *stompserver.Server
@@ -53,17 +51,15 @@ func (r *role) promote(epoch record.Epoch) bool {
 	}
 	voters := maps.Clone(r.view.Cluster.Members)
 	ctx, cancel := context.WithCancel(r.ctx)
-	l := &leadership{n: n, epoch: epoch, ctx: ctx, cancel: cancel, admitted: map[string]bool{}}
-	for node := range voters {
-		l.admitted[node] = true
-	}
+	l := &leadership{n: n, epoch: epoch, ctx: ctx, cancel: cancel}
 	leader, err := repl.StartLeader(repl.LeaderConfig{
 		Identity: n.identity(), Epoch: epoch, Log: n.replLog(), Voters: voters, Replicas: n.cfg.Replicas, Policy: n.policy,
 		Commit:            n.knownCommit(),
-		Giver:             snapshots{n.store},
+		Giver:             snapshots{n},
 		EpochStart:        record.EpochStart{ClusterID: r.self.ClusterID, Leader: n.cfg.ID, Replicas: n.cfg.Replicas, Members: voters},
 		HeartbeatInterval: n.cfg.ElectionTimeout / 10,
 		QuorumTimeout:     n.cfg.QuorumTimeout,
+		HandOverTimeout:   n.cfg.ElectionTimeout,
 		Listener:          l.listener(),
 		Logger:            n.cfg.Logger,
 	})
@@ -81,6 +77,7 @@ func (r *role) promote(epoch record.Epoch) bool {
 	l.wg.Go(l.runCommit)
 	l.wg.Go(l.runServe)
 	l.wg.Go(l.runCompact)
+	l.wg.Go(l.runWatchLog)
 	return true
 }
 
@@ -268,15 +265,27 @@ func (l *leadership) listener() repl.LeaderListener {
 	}
 }
 
-// admit lets the replication leader serve members that registered since. They
-// count when they are caught up.
-func (l *leadership) admit(members map[string]string) {
-	for node := range members {
-		if !l.admitted[node] {
-			l.admitted[node] = true
-			l.leader.SetVoter(node, "")
-		}
+// admit lets the replication leader serve and count members that registered
+// since it was elected, and tells the log who the voters are now.
+func (r *role) admit() {
+	list := election.Newcomers(r.view.Cluster, r.self)
+	if r.leadership == nil || len(list) == 0 {
+		return
 	}
+	for node, incarnation := range list {
+		r.self.Voters[node] = incarnation
+		r.leadership.leader.SetVoter(node, incarnation)
+	}
+	r.leadership.recordVoters(r.self.ClusterID, maps.Clone(r.self.Voters))
+}
+
+// recordVoters puts the voters into the log, so that a wiped ZooKeeper can be
+// told who they are. It does not hold up the role loop if there is no quorum.
+func (l *leadership) recordVoters(cluster string, voters map[string]string) {
+	start := record.EpochStart{ClusterID: cluster, Leader: l.n.cfg.ID, Replicas: l.n.cfg.Replicas, Members: voters}
+	b := record.NewBatch(256)
+	b.Add(record.TypeEpochStart, start.AppendTo)
+	l.wg.Go(func() { l.leader.Propose(b, func(error) {}) })
 }
 
 // inSync counts the voters that hold what this leader writes, itself included
@@ -317,10 +326,7 @@ func (r *role) register(node, incarnation string) {
 			r.self.Voters[node] = incarnation
 			l.leader.SetVoter(node, incarnation)
 			n.events.Add(adminapi.KindRegistered, uint64(l.epoch), node+" is caught up and counts as a voter", "member", node, "incarnation", incarnation)
-			start := record.EpochStart{ClusterID: r.self.ClusterID, Leader: n.cfg.ID, Replicas: n.cfg.Replicas, Members: maps.Clone(r.self.Voters)}
-			b := record.NewBatch(256)
-			b.Add(record.TypeEpochStart, start.AppendTo)
-			l.leader.Propose(b, func(error) {})
+			l.recordVoters(r.self.ClusterID, maps.Clone(r.self.Voters))
 		})
 	})
 }

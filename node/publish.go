@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"baton/node/adminapi"
 	"baton/repl/election"
 	"baton/store/record"
 	"baton/zkclient/group"
@@ -36,6 +37,9 @@ func viewOf(s group.Snapshot) election.View {
 		d := m.Data
 		if d.Node == "" {
 			continue // a member of ActiveMQ's kind below the same path
+		}
+		if d.State == adminapi.RoleRefused {
+			continue // takes no part, and must not hide one with the same id that does
 		}
 		e := election.Member{Node: d.Node, Incarnation: d.Incarnation, Sequence: m.Sequence,
 			LastEpoch: record.Epoch(d.Epoch), Position: d.Position, Sealed: record.Epoch(d.Sealed),
@@ -70,6 +74,7 @@ func (r *role) publish() {
 		Node: cfg.ID, Incarnation: r.self.Incarnation, Epoch: uint64(r.self.LastEpoch),
 		Sealed: uint64(r.self.Sealed), Suspect: uint64(r.last.Suspect),
 		State: r.roleName(), Clients: r.n.advertised(cfg.AdvertiseStomp, cfg.ListenStomp), Admin: r.n.adminAddress(), Elected: r.wonFor,
+		Process: r.n.process,
 	}
 	if r.self.SealedHere != 0 {
 		d.Position = int64(r.sealedEnd)

@@ -38,6 +38,7 @@ type role struct {
 	wonFor    string          // eid that this node wrote as elected, for readers of ActiveMQ's tree
 	last      election.Decision
 	published group.MemberData
+	claim     claim
 	joined    bool
 }
 
@@ -82,15 +83,20 @@ func (r *role) see(s group.Snapshot) {
 		r.n.events.Add(adminapi.KindJoined, uint64(r.self.Sealed), "joined as "+s.Self, "eid", s.Self)
 	}
 	r.snap, r.view = s, viewOf(s)
-	if r.leadership != nil {
-		r.leadership.admit(r.view.Cluster.Members)
-	}
+	r.superseded()
+	r.admit()
 }
 
 // turn does what is to be done until there is nothing more, and says after how
 // long to look again.
 func (r *role) turn() time.Duration {
 	r.self.Ready = r.leadership != nil && r.leadership.leader.Status().Ready
+	if !r.joined {
+		if why, ok := r.mayJoin(); !ok {
+			r.n.setRoleStatus(r.outside(why))
+			return r.pause(time.Now(), claimInterval/10)
+		}
+	}
 	for range stepsMax {
 		r.checkFitness(time.Now())
 		d := r.elector.Decide(time.Now(), r.view, r.self)
@@ -141,6 +147,8 @@ func (r *role) do(s election.Step) bool {
 	switch s.Kind {
 	case election.Seal:
 		return r.seal(s.Epoch)
+	case election.Promise:
+		return r.promise(s.Epoch)
 	case election.Promote:
 		return r.promote(s.Epoch)
 	case election.Follow:
@@ -187,6 +195,17 @@ func (r *role) seal(epoch record.Epoch) bool {
 	r.n.events.Add(adminapi.KindSealed, uint64(epoch),
 		fmt.Sprintf("promised epoch %d, log ends at (%d, %d)", epoch, r.self.LastEpoch, end),
 		"position", fmt.Sprint(end), "last_epoch", fmt.Sprint(r.self.LastEpoch))
+	return true
+}
+
+// promise refuses every epoch below the given one from now on. This node was
+// not there when the epoch was prepared, so it is no candidate in it.
+func (r *role) promise(epoch record.Epoch) bool {
+	if err := r.n.store.Seal(epoch); err != nil {
+		r.n.fail(fmt.Errorf("promise epoch %d: %w", epoch, err))
+		return false
+	}
+	r.self.Sealed, r.self.SealedHere = epoch, 0
 	return true
 }
 

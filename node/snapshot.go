@@ -10,22 +10,22 @@ import (
 	"baton/repl"
 	"baton/repl/election"
 	"baton/repl/wire"
-	"baton/store"
 	"baton/store/record"
 	"baton/store/snapshot"
 	"baton/store/wal"
 )
 
 // snapshots lets replication give and take in the store's log as a whole.
-type snapshots struct{ store *store.Store }
+type snapshots struct{ n *Node }
 
 // Give implements repl.Giver.
 func (s snapshots) Give(ctx context.Context) (repl.Given, error) {
-	snap, err := s.store.Snapshot(ctx)
+	snap, err := s.n.store.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return given{snap}, nil
+	s.n.held.begin(snap)
+	return given{snap, &s.n.held}, nil
 }
 
 // Take implements repl.Taker.
@@ -34,14 +34,20 @@ func (s snapshots) Take(manifest []byte) (repl.Taken, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.store.Receive(m)
+	r, err := s.n.store.Receive(m)
 	if err != nil {
 		return nil, err
 	}
 	return taken{r}, nil
 }
 
-type given struct{ *snapshot.Snapshot }
+type given struct {
+	*snapshot.Snapshot
+	held *heldSnapshots
+}
+
+// Release implements repl.Given.
+func (g given) Release() { g.held.end(g.Snapshot) }
 
 func (g given) Describe() (start, end record.Position, manifest []byte) {
 	m := g.Manifest()

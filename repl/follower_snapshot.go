@@ -38,7 +38,9 @@ func (l *link) take(b wire.Snapshot) error {
 		return &over{err: fmt.Errorf("%w: leader %s of epoch %d sends a log that ends at %d, but this one is committed up to %d under %s: "+
 			"stop this node and compare the logs", ErrBelowCommit, f.cfg.Leader, f.cfg.Epoch, b.End, known, f.cfg.Policy)}
 	}
+	alive := l.keepAlive()
 	taken, err := f.cfg.Taker.Take(b.Manifest)
+	alive()
 	if err != nil {
 		r := refuse(wire.CodeReceive, e, "node %s cannot take in the snapshot: %v", f.cfg.Identity.Node, err)
 		l.conn.Refuse(e, r.Refuse)
@@ -66,6 +68,32 @@ func (l *link) take(b wire.Snapshot) error {
 		return err
 	}
 	return &over{err: fmt.Errorf("%w: the snapshot of the %s is complete", ErrSnapshot, event), received: &event}
+}
+
+// keepAlive says something to the leader until the function that it returns is
+// called, which waits for the last word: a Taker that goes on with gigabytes
+// reads them first, and the leader must not take that for silence.
+func (l *link) keepAlive() (end func()) {
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		beat := time.NewTicker(l.f.cfg.HeartbeatInterval)
+		defer beat.Stop()
+		for {
+			select {
+			case <-beat.C:
+			case <-stop:
+				return
+			}
+			if l.conn.Send(l.f.cfg.Epoch, wire.HeartbeatAck{}) != nil {
+				return // the reader will find out
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-ended
+	}
 }
 
 // read handles the leader's frames until everything is here, and then makes it

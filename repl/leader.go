@@ -70,10 +70,13 @@ type LeaderConfig struct {
 	Progress          progress.Config // Disk is set from Policy
 	HeartbeatInterval time.Duration   // default 100 ms
 	QuorumTimeout     time.Duration   // bound of a proposal, default 10 s
-	OutstandingBytes  int             // proposals not yet committed, default 64 MiB
-	Listener          LeaderListener
-	Logger            *slog.Logger
-	Now               func() time.Time // default time.Now
+	// HandOverTimeout bounds how long Transfer keeps proposals waiting, default
+	// 1 s.
+	HandOverTimeout  time.Duration
+	OutstandingBytes int // proposals not yet committed, default 64 MiB
+	Listener         LeaderListener
+	Logger           *slog.Logger
+	Now              func() time.Time // default time.Now
 }
 
 func (c LeaderConfig) withDefaults() LeaderConfig {
@@ -85,6 +88,9 @@ func (c LeaderConfig) withDefaults() LeaderConfig {
 	}
 	if c.QuorumTimeout <= 0 {
 		c.QuorumTimeout = 10 * time.Second
+	}
+	if c.HandOverTimeout <= 0 {
+		c.HandOverTimeout = time.Second
 	}
 	if c.OutstandingBytes <= 0 {
 		c.OutstandingBytes = 64 << 20

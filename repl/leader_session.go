@@ -50,8 +50,9 @@ type session struct {
 }
 
 // serve runs a session until it ends and reports how it went. It returns soon
-// after the connection was closed or leadership ended.
-func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
+// after the connection was closed or leadership ended: with a RefusedError if
+// this side would not serve the follower, otherwise nil.
+func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) error {
 	s := &session{l: l, node: p.Node, conn: conn, kick: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{})}
 	defer close(s.done)
@@ -60,8 +61,9 @@ func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
 	l.meet(p)
 	refusal, old := l.claim(s, p)
 	if refusal != nil {
-		log.Warn("follower refused", keyError, conn.Refuse(l.cfg.Epoch, *refusal))
-		return
+		err := conn.Refuse(l.cfg.Epoch, *refusal)
+		log.Warn("follower refused", keyError, err)
+		return err
 	}
 	defer l.wg.Done()
 	defer l.unclaim(s)
@@ -73,15 +75,16 @@ func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
 	answer, whole, refusal := l.decide(a)
 	if whole != "" {
 		l.giveTo(s, p, whole, log)
-		return
+		return nil
 	}
 	if refusal != nil {
-		log.Warn("follower refused", keyError, conn.Refuse(l.cfg.Epoch, *refusal))
-		return
+		err := conn.Refuse(l.cfg.Epoch, *refusal)
+		log.Warn("follower refused", keyError, err)
+		return err
 	}
 	if err := l.attach(s, p, answer); err != nil {
 		log.Info("follower not attached", keyError, err)
-		return
+		return nil
 	}
 	log.Info("follower attached", keyPosition, answer.At, "truncate", answer.Truncate, "incarnation", p.Incarnation)
 	err := s.run(answer)
@@ -90,6 +93,7 @@ func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
 	if f := l.cfg.Listener.FollowerLost; f != nil {
 		f(p.Node, err)
 	}
+	return nil
 }
 
 // meet learns from the first words of a member that has sealed a higher epoch;
@@ -292,7 +296,12 @@ func (s *session) acked(a wire.Ack) error {
 	return nil
 }
 
+// ponged notes the answer to a heartbeat. One without a time answers none: it
+// is a sign of life.
 func (s *session) ponged(h wire.HeartbeatAck) {
+	if h.Time == 0 {
+		return
+	}
 	now := s.l.cfg.Now()
 	s.l.mu.Lock()
 	defer s.l.mu.Unlock()

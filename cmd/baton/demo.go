@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"baton/demo/load"
 	"baton/tui"
 	"baton/tui/data"
+	"baton/tui/record"
 )
 
 // demoFlags are the flags of baton demo.
@@ -29,6 +31,7 @@ type demoFlags struct {
 	cluster          cluster.Config
 	load             load.Config
 	console          consoleFlags
+	record           recordFlags
 }
 
 func demoCommand() *cobra.Command {
@@ -81,6 +84,7 @@ summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
 	fl.DurationVar(&f.cluster.ElectionTimeout, "election-timeout", 0, "of the nodes; 0 = their default of 1s")
 	fl.DurationVar(&f.cluster.ZKSessionTimeout, "zk-session-timeout", 0, "of the nodes; 0 = their default of 4s")
 	f.console.add(c)
+	f.record.add(c)
 	return c
 }
 
@@ -97,6 +101,7 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError("--fault: %w", err)
 	}
+	f.cluster.ClientProxies = slices.ContainsFunc(faults, func(x cluster.Fault) bool { return x.Name == "cut-clients" })
 	cfg := demo.Config{Cluster: f.cluster, Load: f.load, Faults: faults, For: f.duration}
 	if err := cfg.Validate(); err != nil {
 		return exitError{exitUsage, err}
@@ -104,6 +109,14 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 	began := time.Now()
 	cfg.Progress = func(line string) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%6.1fs  %s\n", time.Since(began).Seconds(), line)
+	}
+	rec, err := f.record.open(record.Header{Cluster: "demo", Launched: true}, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer closeRecord(rec, cmd.ErrOrStderr())
+	if rec != nil {
+		cfg.Watch = func(c *cluster.Cluster, l *load.Load) (func(), error) { return watchHeadless(c, l, rec) }
 	}
 	r, err := demo.Headless(cmd.Context(), cfg)
 	if err != nil {
@@ -121,6 +134,27 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 	return r.Err()
 }
 
+// watchHeadless records a run that nobody looks at.
+func watchHeadless(c *cluster.Cluster, l *load.Load, to *record.Writer) (func(), error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	src, stopTree, err := localSource(ctx, c, &localCluster{c: c, load: l, begun: time.Now()}, nil)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = src.Run(ctx, to.Take) // ends with ctx
+	}()
+	return func() {
+		to.Take(src.Snapshot())
+		cancel()
+		<-done
+		stopTree()
+	}, nil
+}
+
 // runConsole shows the cluster from the moment its processes start. The
 // console handles signals itself, so that it leaves a clean terminal.
 func (f *demoFlags) runConsole(cmd *cobra.Command) error {
@@ -136,13 +170,14 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 	if err := tui.CheckTerminal(os.Stdin, os.Stdout); err != nil {
 		return exitError{tui.ExitCode(err), err}
 	}
+	f.cluster.ClientProxies = true
 	c, err := cluster.Open(f.cluster)
 	if err != nil {
 		return launchFailure(err)
 	}
 	logger, closeLog := consoleLog(c.DataDir())
 	defer closeLog()
-	local := &localCluster{c: c}
+	local := &localCluster{c: c, begun: time.Now()}
 	launched := make(chan error, 1)
 	go func() {
 		err := c.Run(ctx)
@@ -154,10 +189,15 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 			cancel()
 		}
 	}()
-	src, stopTree, err := localSource(ctx, c, local, logger)
+	rec, err := f.record.open(record.Header{Cluster: "demo", Launched: true}, cmd.ErrOrStderr())
+	var src *data.Source
+	stopTree := func() {}
 	if err == nil {
-		err = tui.Run(ctx, tui.Config{Source: src, Cluster: "demo", Launched: true, Theme: theme,
-			NoMouse: f.console.noMouse, Logger: logger})
+		src, stopTree, err = localSource(ctx, c, local, logger)
+	}
+	if err == nil {
+		err = tui.Run(ctx, tui.Config{Source: tee(src, rec), Cluster: "demo", Launched: true, Theme: theme,
+			NoMouse: f.console.noMouse, ExportDir: exportDir(), Logger: logger})
 		stopTree()
 	}
 	cancel()
@@ -166,6 +206,7 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 		err, code = e, exitUnreachable
 	}
 	f.farewell(cmd.ErrOrStderr(), local, c)
+	closeRecord(rec, cmd.ErrOrStderr())
 	if err != nil {
 		return exitError{code, err}
 	}
@@ -219,7 +260,7 @@ func localSource(ctx context.Context, c *cluster.Cluster, local data.Local, logg
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg := data.Config{Cluster: "demo", Local: local, Tree: tree.read, TreeChanged: tree.changed, Logger: logger}
+	cfg := data.Config{Cluster: "demo", Local: local, Tree: tree.read, TreeChanged: tree.changed, ZKServers: c.ZooKeeper(), Logger: logger}
 	for _, name := range c.NodeNames() {
 		cfg.Nodes = append(cfg.Nodes, data.Endpoint{ID: name, Admin: c.AdminAddresses()[name]})
 	}

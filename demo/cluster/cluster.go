@@ -24,6 +24,7 @@ type member struct {
 	proc               *supervisor.Process
 	api                *adminapi.Client
 	zk                 []*supervisor.Proxy // one per ZooKeeper server
+	clients            *supervisor.Proxy   // nil unless Config.ClientProxies
 
 	mu     sync.Mutex // guards the rest
 	last   NodeStatus
@@ -142,12 +143,22 @@ func (c *Cluster) build() error {
 
 // wire opens the proxies through which m dials.
 func (c *Cluster) wire(m *member, zk []string) error {
+	if c.cfg.Direct {
+		return nil
+	}
 	for i, server := range zk {
 		p, err := supervisor.NewProxy(supervisor.ProxyConfig{Name: fmt.Sprintf("%s->zookeeper%d", m.name, i+1), Target: server, Logger: c.cfg.Logger})
 		if err != nil {
 			return err
 		}
 		m.zk = append(m.zk, p)
+	}
+	if c.cfg.ClientProxies {
+		p, err := supervisor.NewProxy(supervisor.ProxyConfig{Name: "clients->" + m.name, Target: m.stomp, Logger: c.cfg.Logger})
+		if err != nil {
+			return err
+		}
+		m.clients = p
 	}
 	for _, to := range c.members {
 		if to == m {
@@ -166,6 +177,9 @@ func (c *Cluster) nodeArgs(m *member) []string {
 	var zk, via []string
 	for _, p := range m.zk {
 		zk = append(zk, p.Addr())
+	}
+	if c.cfg.Direct {
+		zk = c.zk.addresses
 	}
 	for _, to := range c.members {
 		if p := c.links[link{m.name, to.name}]; p != nil {
@@ -261,6 +275,9 @@ func (c *Cluster) Close() error {
 	for _, m := range c.members {
 		for _, p := range m.zk {
 			p.Close()
+		}
+		if m.clients != nil {
+			m.clients.Close()
 		}
 		if m.api != nil {
 			m.api.HTTP.CloseIdleConnections()

@@ -21,6 +21,8 @@ var (
 	ErrUnknownNode = errors.New("cluster: no such process")
 	// ErrExternal says that ZooKeeper is not ours to stop.
 	ErrExternal = errors.New("cluster: ZooKeeper is external; stop and start it where it runs")
+	// ErrDirect says that there is no proxy by which a link could be cut.
+	ErrDirect = errors.New("cluster: the links are direct and cannot be cut")
 	// ErrNoLeader says that nobody serves.
 	ErrNoLeader = errors.New("cluster: no leader")
 	// ErrNotReady says that the cluster did not come up, or back, in time.
@@ -48,7 +50,9 @@ type Config struct {
 
 	ElectionTimeout  time.Duration // 0 leaves the node's default
 	ZKSessionTimeout time.Duration // 0 leaves the node's default
+	ClientProxies    bool          // put a proxy in front of each node's STOMP listener, for ClientAddresses
 	NodeArgs         []string      // added to every node's command line
+	Direct           bool          // no proxies between the processes: for measurements; nothing can be cut
 	ZKArgs           []string      // added to the embedded server's command line
 
 	StartTimeout time.Duration // of Launch; default 30 s

@@ -47,6 +47,12 @@ func (c *Cluster) Processes() []Process {
 	return out
 }
 
+// Has says whether a process has that name.
+func (c *Cluster) Has(name string) bool {
+	_, err := c.find(name)
+	return err == nil
+}
+
 func (c *Cluster) find(name string) (*supervisor.Process, error) {
 	for _, s := range c.zk.servers() {
 		if s.name == name {
@@ -189,6 +195,9 @@ func (c *Cluster) Cut(name string) error {
 	if err != nil {
 		return fmt.Errorf("cut %s: %w", name, err)
 	}
+	if c.cfg.Direct {
+		return fmt.Errorf("cut %s: %w", name, ErrDirect)
+	}
 	c.fault("cut "+name, name)
 	c.mu.Lock()
 	c.cut[name] = true
@@ -210,15 +219,18 @@ func (c *Cluster) CutZooKeeper(name string) error {
 	if err != nil {
 		return fmt.Errorf("cut ZooKeeper from %s: %w", name, err)
 	}
-	c.mend("cut " + name + " from ZooKeeper") // nobody is deposed by this, so it opens no failover
+	if c.cfg.Direct {
+		return fmt.Errorf("cut ZooKeeper from %s: %w", name, ErrDirect)
+	}
+	c.mend("cut-zookeeper " + name) // nobody is deposed by this, so it opens no failover
 	for _, p := range m.zk {
 		p.Cut(supervisor.CutSilent)
 	}
 	return nil
 }
 
-// Heal ends the cuts of one node, "" of all. A link to a peer that is still cut
-// stays so.
+// Heal ends the cuts, delays and limits of one node's links, "" of all. A link
+// to a peer that is still cut stays so.
 func (c *Cluster) Heal(name string) error {
 	if name != "" {
 		if _, err := c.member(name); err != nil {
@@ -244,17 +256,24 @@ func (c *Cluster) Heal(name string) error {
 			for _, p := range m.zk {
 				p.Heal()
 			}
+			if m.clients != nil {
+				m.clients.Heal()
+			}
 		}
 	}
 	for l, p := range c.links {
 		if !still[l.from] && !still[l.to] {
 			p.Heal()
 		}
+		if name == "" || l.from == name || l.to == name {
+			p.Delay(0)
+			p.Throttle(0)
+		}
 	}
 	return nil
 }
 
-// Links returns the state of every proxy: replication first, then ZooKeeper.
+// Links returns the state of every proxy: replication first, then ZooKeeper and clients.
 func (c *Cluster) Links() []supervisor.ProxyState {
 	var out []supervisor.ProxyState
 	for _, from := range c.members {
@@ -267,6 +286,9 @@ func (c *Cluster) Links() []supervisor.ProxyState {
 	for _, m := range c.members {
 		for _, p := range m.zk {
 			out = append(out, p.State())
+		}
+		if m.clients != nil {
+			out = append(out, m.clients.State())
 		}
 	}
 	return out

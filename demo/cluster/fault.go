@@ -30,7 +30,7 @@ func FaultNames() []string {
 
 // NodeFaultNames are the faults that name a node: kill:n2.
 func NodeFaultNames() []string {
-	return []string{"kill", "pause", "stop", "start", "cut", "resume", "heal", "transfer"}
+	return []string{"kill", "pause", "stop", "start", "cut", "cut-zookeeper", "cut-clients", "delay", "throttle", "wipe", "resume", "heal", "transfer"}
 }
 
 // String is the form that ParseFaults reads.
@@ -100,6 +100,9 @@ func (c Config) CheckFault(f Fault) error {
 	if f.Node == ZooKeeperName && len(c.ZooKeeper) > 0 {
 		return fmt.Errorf("%w: %s: %w", ErrFault, f, ErrExternal)
 	}
+	if f.Name == "cut-clients" && !c.ClientProxies {
+		return fmt.Errorf("%w: %s: %w", ErrFault, f, ErrNoClientProxy)
+	}
 	if f.Node == "" {
 		return nil
 	}
@@ -164,6 +167,16 @@ func (c *Cluster) Inject(ctx context.Context, f Fault) (node string, err error) 
 		return f.Node, c.Start(f.Node)
 	case "cut":
 		return f.Node, c.Cut(f.Node)
+	case "cut-zookeeper":
+		return f.Node, c.CutZooKeeper(f.Node)
+	case "cut-clients":
+		return f.Node, c.CutClients(f.Node)
+	case "delay":
+		return f.Node, c.Delay(f.Node)
+	case "throttle":
+		return f.Node, c.Throttle(f.Node)
+	case "wipe":
+		return f.Node, c.Wipe(f.Node)
 	case "heal":
 		return f.Node, c.Heal(f.Node)
 	case "resume":

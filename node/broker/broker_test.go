@@ -110,7 +110,7 @@ func (c *consumer) subscribe(t testing.TB, queue string, mode broker.Mode, prefe
 func (c *consumer) publish(t testing.TB, queue string, from, to int) {
 	t.Helper()
 	for i := from; i <= to; i++ {
-		require.NoError(t, c.sess.Send(queue, record.Message{Priority: 4, Timestamp: 1, Body: []byte(strconv.Itoa(i))}, ""))
+		require.NoError(t, c.sess.Send(queue, record.Message{Priority: 4, Timestamp: 1, Body: []byte(strconv.Itoa(i))}, "", ""))
 	}
 	require.NoError(t, c.sess.Flush())
 }
@@ -136,7 +136,7 @@ func TestDeepQueue(t *testing.T) {
 		}
 		d := c.take(t, 1)[0]
 		require.Equal(t, strconv.Itoa(i), string(d.Message.Body))
-		require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, ""))
+		require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", ""))
 		require.NoError(t, c.sess.Flush())
 	}
 	require.Zero(t, log.Depth("q"))
@@ -178,7 +178,7 @@ func TestCacheBudget(t *testing.T) {
 	body := make([]byte, 100)
 	for q := range 10 {
 		for range 50 {
-			require.NoError(t, p.sess.Send(fmt.Sprint("q", q), record.Message{Body: body}, ""))
+			require.NoError(t, p.sess.Send(fmt.Sprint("q", q), record.Message{Body: body}, "", ""))
 		}
 	}
 	require.NoError(t, p.sess.Flush())
@@ -221,11 +221,11 @@ func TestUnsettledListStaysShort(t *testing.T) {
 	for i := range 1000 {
 		p.publish(t, "q", i, i)
 		d := c.take(t, 1)[0]
-		require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, ""))
+		require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", ""))
 		require.NoError(t, c.sess.Flush())
 		require.Less(t, sub.UnsettledSlots(), 100)
 	}
-	require.NoError(t, c.sess.Ack(sub, broker.Ref{MessageID: old.Message.ID}, ""))
+	require.NoError(t, c.sess.Ack(sub, broker.Ref{MessageID: old.Message.ID}, "", ""))
 	require.Zero(t, sub.UnsettledSlots())
 }
 
@@ -260,7 +260,7 @@ func TestSnapshot(t *testing.T) {
 	sub := c.subscribe(t, "new", broker.Individual, 2)
 	d := c.take(t, 2)
 	c.subscribe(t, "empty", broker.Individual, 2)
-	require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d[0].Tag}, ""))
+	require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d[0].Tag}, "", ""))
 	require.NoError(t, c.sess.Flush())
 	c.take(t, 1)
 	rows := b.Snapshot()
@@ -322,7 +322,7 @@ func TestAckWindow(t *testing.T) {
 	log.Hold()
 	for range 10 {
 		d := c.take(t, 1)[0]
-		require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, ""))
+		require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", ""))
 		require.NoError(t, c.sess.Flush())
 	}
 	rest := c.count()

@@ -74,6 +74,9 @@ var (
 	ErrQueueName = errors.New("invalid queue name")
 	// ErrMessageSize means that a message does not fit into the log's format.
 	ErrMessageSize = errors.New("message is too large")
+	// ErrTransaction means that a transaction is not open, or not as the frame
+	// needs it, or that it cannot be committed. The text says why.
+	ErrTransaction = errors.New("transaction refused")
 	// ErrUnknownMessage means that an ack or nack names no message that the
 	// subscription has delivered and not yet settled.
 	ErrUnknownMessage = errors.New("message is not pending on this subscription")
@@ -82,6 +85,9 @@ var (
 // BodyMax is the largest body of a message, in bytes. It leaves the log's
 // largest batch room for headers and for the frames before it.
 const BodyMax = 100 << 20
+
+// batchSlack is what a batch of the log may need beside what was counted.
+const batchSlack = 64 << 10
 
 // Config of a broker. Proposer, Index, Messages and IDPrefix must be set.
 type Config struct {
@@ -103,6 +109,13 @@ type Config struct {
 	InFlightBytes int   // a session's proposals awaiting commit; 8 MiB
 	InFlight      int   // the same in frames; 2048
 
+	// Limits of transactions. What is above one is refused, and the transaction
+	// with it.
+	Transactions       int           // open at a time in one session; 100
+	TransactionBytes   int           // of one, at most what one batch of the log holds; 64 MiB
+	TransactionMemory  int64         // of all sessions together; 256 MiB
+	TransactionTimeout time.Duration // from BEGIN on; 10 minutes
+
 	// OnFailure is called once, when index or log cannot be read. The queue is
 	// not dispatched any more: a message is never skipped. May be nil.
 	OnFailure func(error)
@@ -123,6 +136,14 @@ func (c Config) withDefaults() Config {
 	set(&c.BatchRecords, 256)
 	set(&c.InFlightBytes, 8<<20)
 	set(&c.InFlight, 2048)
+	set(&c.Transactions, 100)
+	set(&c.TransactionBytes, 64<<20)
+	if c.TransactionMemory == 0 {
+		c.TransactionMemory = 256 << 20
+	}
+	if c.TransactionTimeout == 0 {
+		c.TransactionTimeout = 10 * time.Minute
+	}
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 64 << 20
 	}
@@ -149,6 +170,9 @@ func (c Config) Validate() error {
 	if c.BatchBytes > record.MaxBatchSize/8 {
 		return fmt.Errorf("broker: config: BatchBytes is %d, at most %d", c.BatchBytes, record.MaxBatchSize/8)
 	}
+	if c.TransactionBytes > record.MaxBatchSize-batchSlack {
+		return fmt.Errorf("broker: config: TransactionBytes is %d, at most %d", c.TransactionBytes, record.MaxBatchSize-batchSlack)
+	}
 	for _, r := range c.IDPrefix {
 		if r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
 			return fmt.Errorf("broker: config: IDPrefix %q has %q, only letters, digits and dashes are allowed", c.IDPrefix, r)
@@ -162,6 +186,8 @@ func (c Config) Validate() error {
 		{"PrefetchMax", int64(c.PrefetchMax)}, {"AckWindow", int64(c.AckWindow)},
 		{"BatchBytes", int64(c.BatchBytes)}, {"BatchRecords", int64(c.BatchRecords)},
 		{"InFlightBytes", int64(c.InFlightBytes)}, {"InFlight", int64(c.InFlight)},
+		{"Transactions", int64(c.Transactions)}, {"TransactionBytes", int64(c.TransactionBytes)},
+		{"TransactionMemory", c.TransactionMemory}, {"TransactionTimeout", int64(c.TransactionTimeout)},
 	} {
 		if f.value < 0 {
 			return fmt.Errorf("broker: config: %s is %d, must not be negative", f.name, f.value)

@@ -22,14 +22,31 @@
 // kept only within a budget and only until delivery; otherwise they are read
 // from the log.
 //
+// # Priorities
+//
+// The messages of each priority of a queue are a queue of their own in the log,
+// its lane; those of the normal one are in the queue of the plain name. Within a
+// lane the order is the log's. A message goes before all of lower lanes that are
+// not delivered yet, also when either is in the index alone.
+//
+// # Transactions
+//
+// A transaction is a batch that is not proposed yet: its messages are encoded
+// into it as they come, and what it settles is held apart from both the queue
+// and the consumer's unsettled deliveries. COMMIT proposes that one batch, so
+// the log's promise, a batch is there wholly or not at all, is the
+// transaction's, through crashes and changes of leader. Nothing of an open
+// transaction is in the log, so a connection that ends leaves nothing behind.
+// A refused frame refuses its transaction.
+//
 // # Ownership
 //
 //	Broker    owns the table of queues and runAcks, which proposes the acks of
 //	          auto-mode deliveries, one batch in flight.
 //	queue     owns its entries and its consumers. While it has work that a
 //	          consumer could take, exactly one runDispatch goroutine exists.
-//	Session   belongs to one connection. Send, Ack, Nack, Flush, Drain and
-//	          Subscribe are called by its reader alone; Close by anyone.
+//	Session   belongs to one connection. Its reader alone calls its methods, but
+//	          for Abort, which anyone may call.
 //	Client    belongs to the connection: Reserve, Deliver and Settled are called
 //	          by goroutines of the broker and of the proposer, and never block.
 //
@@ -38,6 +55,7 @@
 // In this order; Propose, Scan and Enqueued (of Messages) run under none:
 //
 //	Broker.queues -> queue.mu -> locks of Client
+//	Session.open -> queue.mu
 //	Session.mu -> locks of Client
 //	Broker.autos, Broker.life: nothing is locked under them
 package broker

@@ -38,7 +38,7 @@ func TestMovedMessages(t *testing.T) {
 			for i := range 60 {
 				d := again.take(t, 1)[0]
 				require.Equal(t, fmt.Sprint(i+1), string(d.Message.Body))
-				require.NoError(t, again.sess.Ack(sub, broker.Ref{Tag: d.Tag}, ""))
+				require.NoError(t, again.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", ""))
 				require.NoError(t, again.sess.Flush())
 				moveAll(record.Sequence(i + 2))
 			}

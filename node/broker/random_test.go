@@ -131,9 +131,9 @@ func (r *randomRun) step(rng *rand.Rand, c *consumer, sub *broker.Subscription, 
 		case sub.Mode() == broker.Auto:
 			sub.Written(d.Tag)
 		case n == 0:
-			r.settled(c.sess.Nack(sub, broker.Ref{Tag: d.Tag}, ""))
+			r.settled(c.sess.Nack(sub, broker.Ref{Tag: d.Tag}, "", ""))
 		case n < 9:
-			if r.settled(c.sess.Ack(sub, broker.Ref{MessageID: d.Message.ID}, "")) {
+			if r.settled(c.sess.Ack(sub, broker.Ref{MessageID: d.Message.ID}, "", "")) {
 				r.mu.Lock()
 				r.acked[body] = true
 				r.mu.Unlock()

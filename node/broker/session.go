@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 
+	"baton/node/broker/destination"
 	"baton/store/record"
 )
 
@@ -17,12 +18,18 @@ const (
 	OpSend Kind = iota
 	OpAck
 	OpNack
+	OpBegin
+	OpCommit
+	OpRollback
 )
 
 // Op is an operation that a client may want a receipt for.
 type Op struct {
 	Kind    Kind
 	Receipt string // "" if none is wanted
+	// Local means that nothing of it was proposed: it is done, whatever becomes
+	// of the operations that it is reported with.
+	Local bool
 }
 
 // Session is the broker's side of one connection. It gathers what the
@@ -33,14 +40,15 @@ type Session struct {
 	client Client
 
 	// For the reader alone.
-	batch   *record.Batch
+	unit    unit
 	hint    int // size of the last batch
 	ops     []Op
-	acks    []ackSet
 	message record.Enqueue
 	encode  func([]byte) []byte // appends message; made once
 	scratch []byte
 	subs    []*Subscription
+
+	open openTransactions
 
 	mu struct {
 		sync.Mutex
@@ -52,19 +60,28 @@ type Session struct {
 	}
 }
 
-// ackSet is what a batch acknowledges on one queue.
+// ackSet is what a batch acknowledges of one lane.
 type ackSet struct {
-	q       *queue
+	lane    *lane
 	entries []*entry
+}
+
+// unit is what will be proposed as one batch, that is, wholly or not at all: a
+// session has one for what it gathers, and one for each open transaction.
+type unit struct {
+	batch *record.Batch // of messages; the acks are added at the end
+	acks  []ackSet
 }
 
 // group is one proposal.
 type group struct {
 	ops   []Op
-	acks  []ackSet
+	unit  unit
 	bytes int
-	done  bool
-	err   error
+	// counted is what is part of Broker.inTransaction until the group is settled.
+	counted int
+	done    bool
+	err     error
 }
 
 // NewSession begins a session. The caller must Close it.
@@ -75,26 +92,79 @@ func (b *Broker) NewSession(c Client) *Session {
 	return s
 }
 
-// Send adds a message to the batch; m.ID is set by the broker. Nothing of m is
-// kept. Errors: ErrQueueName, ErrMessageSize, ErrClosed.
-func (s *Session) Send(queue string, m record.Message, receipt string) error {
+// Send adds a message to the batch, or to a transaction; m.ID is set by the
+// broker. Nothing of m is kept. Errors: ErrQueueName, ErrMessageSize,
+// ErrTransaction, ErrClosed.
+func (s *Session) Send(queue string, m record.Message, tx, receipt string) error {
 	if err := CheckQueueName(queue); err != nil {
-		return err
+		return s.Refuse(tx, err)
 	}
 	if err := checkSize(&m); err != nil {
-		return err
+		return s.Refuse(tx, err)
 	}
 	if len(s.scratch) == 0 {
 		s.scratch = make([]byte, 64)
 	}
 	m.ID = s.b.nextID(s.scratch)
-	s.message = record.Enqueue{Queue: queue, Message: m}
-	if s.batch == nil {
-		s.batch = record.NewBatch(max(s.hint, len(m.Body)+1024))
+	s.message = record.Enqueue{Queue: destination.Lane(queue, m.Priority), Message: m}
+	defer func() { s.message = record.Enqueue{} }()
+	if tx != "" {
+		if err := s.sendIn(tx); err != nil {
+			return err
+		}
+		return s.added(Op{OpSend, receipt, true})
 	}
-	s.batch.Add(record.TypeEnqueue, s.encode)
-	s.message = record.Enqueue{}
-	return s.added(Op{OpSend, receipt})
+	s.unit.enqueue(s, s.hint)
+	return s.added(Op{OpSend, receipt, false})
+}
+
+// enqueue adds the session's message. hint is the size that the batch is
+// expected to have.
+func (u *unit) enqueue(s *Session, hint int) {
+	if u.batch == nil {
+		u.batch = record.NewBatch(max(hint, len(s.message.Message.Body)+1024))
+	}
+	u.batch.Add(record.TypeEnqueue, s.encode)
+}
+
+// acknowledge adds acks.
+func (u *unit) acknowledge(entries []*entry) { u.acks = byLane(u.acks, entries) }
+
+// byLane adds entries to the sets of their lanes.
+func byLane(sets []ackSet, entries []*entry) []ackSet {
+	i := -1
+	for _, en := range entries {
+		if i < 0 || sets[i].lane != en.lane {
+			i = slices.IndexFunc(sets, func(a ackSet) bool { return a.lane == en.lane })
+		}
+		if i < 0 {
+			i = len(sets)
+			sets = append(sets, ackSet{lane: en.lane})
+		}
+		sets[i].entries = append(sets[i].entries, en)
+	}
+	return sets
+}
+
+// seal returns the whole batch, nil if there is nothing to propose.
+func (u *unit) seal() *record.Batch {
+	for _, a := range u.acks {
+		if len(a.entries) == 0 {
+			continue
+		}
+		if u.batch == nil {
+			u.batch = record.NewBatch(64 + len(a.lane.name) + 6*len(a.entries))
+		}
+		addAck(u.batch, a)
+	}
+	return u.batch
+}
+
+// failed gives back what a unit would have acknowledged.
+func (u *unit) failed() {
+	for _, a := range u.acks {
+		a.lane.q.ackFailed(a.entries)
+	}
 }
 
 // checkSize refuses what the log could not be read back with.
@@ -113,34 +183,40 @@ func checkSize(m *record.Message) error {
 	return nil
 }
 
-// Ack settles a message, or all up to it in mode Cumulative. Errors:
-// ErrUnknownMessage, ErrClosed.
-func (s *Session) Ack(sub *Subscription, ref Ref, receipt string) error {
+// Ack settles a message, or all up to it in mode Cumulative; in a transaction,
+// when that commits. Errors: ErrUnknownMessage, ErrTransaction, ErrClosed.
+func (s *Session) Ack(sub *Subscription, ref Ref, tx, receipt string) error {
+	if tx != "" {
+		if err := s.settleIn(tx, sub, ref, (*transaction).ack); err != nil {
+			return err
+		}
+		return s.added(Op{OpAck, receipt, true})
+	}
 	entries, err := sub.ack(ref)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(s.acks, func(a ackSet) bool { return a.q == sub.q })
-	if i < 0 {
-		i = len(s.acks)
-		s.acks = append(s.acks, ackSet{q: sub.q})
-	}
-	s.acks[i].entries = append(s.acks[i].entries, entries...)
-	return s.added(Op{OpAck, receipt})
+	s.unit.acknowledge(entries)
+	return s.added(Op{OpAck, receipt, false})
 }
 
-// Nack gives a message back to its queue, or all up to it in mode Cumulative.
-// Errors: ErrUnknownMessage, ErrClosed.
-func (s *Session) Nack(sub *Subscription, ref Ref, receipt string) error {
-	if err := sub.nack(ref); err != nil {
+// Nack gives a message back to its queue, or all up to it in mode Cumulative;
+// in a transaction, when that commits. Errors: ErrUnknownMessage,
+// ErrTransaction, ErrClosed.
+func (s *Session) Nack(sub *Subscription, ref Ref, tx, receipt string) error {
+	if tx != "" {
+		if err := s.settleIn(tx, sub, ref, (*transaction).nack); err != nil {
+			return err
+		}
+	} else if err := sub.nack(ref); err != nil {
 		return err
 	}
-	return s.added(Op{OpNack, receipt})
+	return s.added(Op{OpNack, receipt, true})
 }
 
 func (s *Session) added(op Op) error {
 	s.ops = append(s.ops, op)
-	if len(s.ops) >= s.b.cfg.BatchRecords || s.batch != nil && s.batch.Len() >= s.b.cfg.BatchBytes {
+	if len(s.ops) >= s.b.cfg.BatchRecords || s.unit.batch != nil && s.unit.batch.Len() >= s.b.cfg.BatchBytes {
 		return s.Flush()
 	}
 	return nil
@@ -153,23 +229,24 @@ func (s *Session) Flush() error {
 	if len(s.ops) == 0 {
 		return nil
 	}
-	batch := s.batch
-	for _, a := range s.acks {
-		if batch == nil {
-			batch = record.NewBatch(64 + len(a.q.name) + 6*len(a.entries))
-		}
-		addAck(batch, a)
+	g := &group{ops: s.ops, unit: s.unit}
+	s.ops, s.unit = make([]Op, 0, min(2*len(g.ops), s.b.cfg.BatchRecords)), unit{}
+	batch := g.unit.seal()
+	if batch != nil {
+		s.hint = min(batch.Len(), s.b.cfg.BatchBytes)
 	}
-	g := &group{ops: s.ops, acks: s.acks}
+	return s.propose(g, batch)
+}
+
+// propose enters a group into the session's window and proposes its batch,
+// which may be nil.
+func (s *Session) propose(g *group, batch *record.Batch) error {
 	if batch != nil {
 		g.bytes = batch.Len()
-		s.hint = min(g.bytes, s.b.cfg.BatchBytes)
 	}
-	s.ops, s.acks, s.batch = make([]Op, 0, min(2*len(g.ops), s.b.cfg.BatchRecords)), nil, nil
 	if !s.admit(g) {
-		for _, a := range g.acks {
-			a.q.ackFailed(a.entries)
-		}
+		s.b.inTransaction.Add(int64(-g.counted))
+		g.unit.failed()
 		return ErrClosed
 	}
 	if batch == nil {
@@ -185,7 +262,7 @@ func addAck(batch *record.Batch, a ackSet) {
 	for i, en := range a.entries {
 		seqs[i] = en.seq
 	}
-	batch.Add(record.TypeAck, record.Ack{Queue: a.q.name, Sequences: seqs}.AppendTo)
+	batch.Add(record.TypeAck, record.Ack{Queue: a.lane.name, Sequences: seqs}.AppendTo)
 }
 
 // admit waits for room in the session's window and enters g into it.
@@ -208,10 +285,9 @@ func (s *Session) admit(g *group) bool {
 // settle notes the outcome of a proposal and reports all that are settled, in
 // the order in which they were proposed. It runs on the proposer's goroutine.
 func (s *Session) settle(g *group, err error) {
+	s.b.inTransaction.Add(int64(-g.counted))
 	if err != nil {
-		for _, a := range g.acks {
-			a.q.ackFailed(a.entries)
-		}
+		g.unit.failed()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -287,11 +363,13 @@ func (s *Session) Abort() {
 	s.mu.changed.Broadcast()
 }
 
-// Close proposes what is left, unless the session is aborted, and ends the
-// subscriptions. Acks that await their commit stay as they are.
+// Close proposes what is left, unless the session is aborted, rolls open
+// transactions back and ends the subscriptions. Acks that await their commit
+// stay as they are.
 func (s *Session) Close() error {
 	err := s.Flush()
 	s.Abort()
+	s.closeTransactions()
 	for _, sub := range s.subs {
 		sub.stop()
 	}

@@ -43,7 +43,7 @@ func (c client) confirm(ops []broker.Op) {
 			}
 			b = appendReceipt(b, c.v(), ops[i].Receipt)
 			n++
-			if ops[i].Kind == broker.OpSend {
+			if (ops[i].Kind == broker.OpSend || ops[i].Kind == broker.OpCommit) && !ops[i].Local {
 				sends++
 			}
 		}
@@ -58,13 +58,16 @@ func (c client) confirm(ops []broker.Op) {
 }
 
 // refuse sends one ERROR for each operation that wanted a receipt, and one for
-// all the others together.
+// all the others together. What needed no commit is done.
 func (c client) refuse(ops []broker.Op, err error) {
 	silent := false
 	for _, op := range ops {
-		if op.Receipt != "" {
+		switch {
+		case op.Local:
+			c.sendReceipt(op.Receipt)
+		case op.Receipt != "":
 			c.sendError(err.Error(), op.Receipt)
-		} else if op.Kind != broker.OpNack {
+		default:
 			silent = true
 		}
 	}

@@ -128,7 +128,7 @@ func (c *client) wantBodies(bodies ...string) []*stomp.Frame {
 func (c *client) wantSilence() {
 	c.t.Helper()
 	c.frame("ABORT")
-	c.wantError("transactions")
+	c.wantError("needs a transaction")
 }
 
 // wantClosed expects the end of the stream without another frame.

@@ -2,6 +2,7 @@ package stompserver
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,9 +21,9 @@ func (c *conn) handle(f *stomp.Frame) error {
 	}
 	switch f.Command {
 	case stomp.CmdSend:
-		return clientError(c.send(f))
+		return c.partOf(f, c.send(f))
 	case stomp.CmdAck, stomp.CmdNack:
-		return clientError(c.settle(f))
+		return c.partOf(f, c.settle(f))
 	case stomp.CmdSubscribe:
 		return clientError(c.subscribe(f))
 	case stomp.CmdUnsubscribe:
@@ -34,19 +35,47 @@ func (c *conn) handle(f *stomp.Frame) error {
 		c.sendReceipt(f.Get("receipt"))
 		return errDisconnect
 	case stomp.CmdBegin, stomp.CmdCommit, stomp.CmdAbort:
-		return refuse("transactions are not supported")
+		return clientError(c.transact(f))
 	case stomp.CmdConnect, stomp.CmdStomp:
 		return refuseFatally("already connected")
 	}
 	return refuseFatally("unknown command")
 }
 
-// clientError turns the broker's errors that a client causes into refusals.
+// partOf makes the refusal of a frame that of its transaction, too.
+func (c *conn) partOf(f *stomp.Frame, err error) error {
+	err = clientError(err)
+	if no := (*refusal)(nil); errors.As(err, &no) {
+		return c.sess.Refuse(f.Get("transaction"), no)
+	}
+	return err
+}
+
+// clientErrors are the broker's errors that a client causes.
+var clientErrors = []error{broker.ErrQueueName, broker.ErrUnknownMessage, broker.ErrMessageSize, broker.ErrTransaction}
+
+// clientError turns them into refusals.
 func clientError(err error) error {
-	if errors.Is(err, broker.ErrQueueName) || errors.Is(err, broker.ErrUnknownMessage) || errors.Is(err, broker.ErrMessageSize) {
+	if slices.ContainsFunc(clientErrors, func(known error) bool { return errors.Is(err, known) }) {
 		return refuse("%s", err)
 	}
 	return err
+}
+
+// transact handles BEGIN, COMMIT and ABORT.
+func (c *conn) transact(f *stomp.Frame) error {
+	name := f.Get("transaction")
+	if name == "" {
+		return refuse("%s needs a transaction header", f.Command)
+	}
+	do := c.sess.Begin
+	switch f.Command {
+	case stomp.CmdCommit:
+		do = c.sess.Commit
+	case stomp.CmdAbort:
+		do = c.sess.Rollback
+	}
+	return do(name, f.Get("receipt"))
 }
 
 // connect handles CONNECT: version, login, heart-beats.

@@ -81,11 +81,12 @@ func TestRefusals(t *testing.T) {
 	_, address := startServer(t, log, func(c *stompserver.Config) { c.MaxSubscriptions = 1 })
 	c := dial(t, address, "1.2")
 	for _, x := range []struct{ command, headers, want string }{
-		{"BEGIN", "transaction:t", "transactions"},
-		{"COMMIT", "transaction:t", "transactions"},
-		{"ABORT", "transaction:t", "transactions"},
-		{"SEND", "destination:/queue/q|transaction:t", "transactions"},
-		{"ACK", "id:1-1|transaction:t", "transactions"},
+		{"BEGIN", "transaction:", "needs a transaction"},
+		{"COMMIT", "transaction:t", `"t" is not open`},
+		{"ABORT", "transaction:t", `"t" is not open`},
+		{"SEND", "destination:/queue/q|transaction:t", `"t" is not open`},
+		{"SEND", "destination:/queue/q|transaction:", "header is empty"},
+		{"ACK", "id:1-1|transaction:t", "not pending"},
 		{"NACK", "id:1-1", "not pending"},
 		{"SEND", "a:b", "no destination"},
 		{"SEND", "destination:q", "begin with /queue/"},

@@ -26,10 +26,21 @@ func (c *conn) send(f *stomp.Frame) error {
 	if err != nil {
 		return err
 	}
-	if err := c.sess.Send(queue, m, f.Get("receipt")); err != nil {
+	tx, err := transactionOf(f)
+	if err != nil {
 		return err
 	}
-	return nil
+	return c.sess.Send(queue, m, tx, f.Get("receipt"))
+}
+
+// transactionOf returns the transaction that a frame is part of, "" if it is of
+// none.
+func transactionOf(f *stomp.Frame) (string, error) {
+	tx, ok := f.Lookup("transaction")
+	if ok && tx == "" {
+		return "", refuse("the transaction header is empty")
+	}
+	return tx, nil
 }
 
 // message turns a SEND into a message. Its header list is scratch.
@@ -44,7 +55,7 @@ func (c *conn) message(f *stomp.Frame) (record.Message, error) {
 			continue
 		}
 		switch h.Name {
-		case "destination", "receipt", "message-id", "redelivered", "subscription", "ack", "JMSXUserID":
+		case "destination", "receipt", "message-id", "redelivered", "subscription", "ack", "JMSXUserID", "transaction":
 		case contentLength:
 			sized = true
 		case "persistent":
@@ -88,8 +99,6 @@ func (c *conn) message(f *stomp.Frame) (record.Message, error) {
 // refuseSendHeader refuses headers whose meaning would silently be lost.
 func refuseSendHeader(name, value string) error {
 	switch name {
-	case "transaction":
-		return refuse("transactions are not supported")
 	case "transformation":
 		return refuse("transformations are not supported")
 	case "expires":

@@ -155,8 +155,9 @@ func (c *conn) unsubscribe(f *stomp.Frame) error {
 
 // settle handles ACK and NACK.
 func (c *conn) settle(f *stomp.Frame) error {
-	if _, ok := f.Lookup("transaction"); ok {
-		return refuse("transactions are not supported")
+	tx, err := transactionOf(f)
+	if err != nil {
+		return err
 	}
 	do := c.sess.Ack
 	if f.Command == stomp.CmdNack {
@@ -171,7 +172,7 @@ func (c *conn) settle(f *stomp.Frame) error {
 		if err != nil {
 			return err
 		}
-		return do(co.sub, broker.Ref{Tag: tag}, receipt)
+		return do(co.sub, broker.Ref{Tag: tag}, tx, receipt)
 	}
 	ref := broker.Ref{MessageID: f.Get("message-id")}
 	if ref.MessageID == "" {
@@ -182,10 +183,10 @@ func (c *conn) settle(f *stomp.Frame) error {
 		if co == nil {
 			return refuse("there is no subscription with this id")
 		}
-		return do(co.sub, ref, receipt)
+		return do(co.sub, ref, tx, receipt)
 	}
 	for _, co := range c.byKey { // STOMP 1.0 names the message alone
-		if err := do(co.sub, ref, receipt); !errors.Is(err, broker.ErrUnknownMessage) {
+		if err := do(co.sub, ref, tx, receipt); !errors.Is(err, broker.ErrUnknownMessage) {
 			return err
 		}
 	}

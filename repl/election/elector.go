@@ -286,6 +286,12 @@ func (e *Elector) elected(v View, s Self) Step {
 	if top := highestSealed(v, s); top > c.Epoch && !s.LinkUp {
 		return e.start(v, s, voters, fmt.Sprintf("epoch %d was promised already, ZooKeeper went back", top))
 	}
+	if s.Sealed < c.Epoch && !s.LinkUp {
+		// A disk that was not there for the election promises as much as it can
+		// see. An empty one is told from one that has never been in a cluster by
+		// this alone, should ZooKeeper forget too.
+		return Step{Kind: Promise, Epoch: c.Epoch}
+	}
 	if c.Leader == "" {
 		if st, ok := e.gathered("first", voters, c.Replicas); !ok {
 			st.Reason += wiped(v)

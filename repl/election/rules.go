@@ -220,3 +220,25 @@ func wiped(v View) string {
 func MayReplace(c Cluster, node, incarnation string, inSync int) bool {
 	return c.Members[node] == incarnation || inSync >= quorum.Size(c.Replicas)
 }
+
+// Newcomers returns the members that registered since a leader was elected,
+// with their incarnations: it serves them from now on, and counts those that
+// have one. Such a disk registered itself under this very epoch, for a node id
+// that had none, so it never acknowledged or promised anything as another; and
+// the next election would count it too. Without it, a leader whose voters lost
+// a disk before its first commit could never commit at all.
+func Newcomers(c Cluster, s Self) map[string]string {
+	if s.Leading == 0 || c.Epoch != s.Leading || c.Phase != PhaseElected || c.Leader != s.Node {
+		return nil
+	}
+	var list map[string]string
+	for node, inc := range c.Members {
+		if _, known := s.Voters[node]; !known {
+			if list == nil {
+				list = map[string]string{}
+			}
+			list[node] = inc
+		}
+	}
+	return list
+}

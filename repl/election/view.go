@@ -139,7 +139,7 @@ func (s Self) registered(c Cluster) bool { return c.Members[s.Node] == s.Incarna
 // Step is what a node must do next. The zero Step is: nothing.
 type Step struct {
 	Kind    Kind
-	Epoch   record.Epoch // of Seal, Promote, Follow
+	Epoch   record.Epoch // of Seal, Promise, Promote, Follow
 	Leader  string       // of Follow
 	Address string       // of Follow
 	Cluster Cluster      // to be written, of Form, Register, StartElection, Elect
@@ -157,6 +157,7 @@ const (
 	Register                  // write this node into the cluster node
 	StartElection             // write the next epoch, phase sealing
 	Seal                      // stop leading and following, promise Epoch on disk, publish the log end
+	Promise                   // promise Epoch on disk, too late to be a candidate in it
 	Elect                     // write the winner, phase elected
 	Promote                   // lead Epoch
 	Follow                    // follow Leader at Address in Epoch
@@ -165,7 +166,7 @@ const (
 )
 
 func (k Kind) String() string {
-	return [...]string{"wait", "refuse", "form", "register", "start-election", "seal", "elect", "promote",
+	return [...]string{"wait", "refuse", "form", "register", "start-election", "seal", "promise", "elect", "promote",
 		"follow", "unfollow", "step-down"}[k]
 }
 

@@ -41,7 +41,7 @@ type Record struct {
 type Batch struct {
 	buf   []byte
 	count uint32
-	types uint64 // bit t: there is a record of type t
+	waits bool // there is a record that is not urgent
 }
 
 // NewBatch returns an empty batch with room for size bytes of bodies.
@@ -61,7 +61,7 @@ func (b *Batch) Add(t Type, encode func([]byte) []byte) {
 	rec := b.buf[at:]
 	binary.LittleEndian.PutUint32(rec[0:], uint32(len(rec)))
 	rec[4] = byte(t)
-	b.types |= 1 << min(t, 63)
+	b.waits = b.waits || !t.Urgent()
 	binary.LittleEndian.PutUint32(rec[8:], recordCRC(rec))
 	b.count++
 }
@@ -72,9 +72,9 @@ func (b *Batch) Len() int { return len(b.buf) }
 // Count is the number of records.
 func (b *Batch) Count() int { return int(b.count) }
 
-// Urgent tells whether the batch holds nothing but acks and epoch starts, which
-// a log takes even when its disk is full.
-func (b *Batch) Urgent() bool { return b.types&^(1<<TypeAck|1<<TypeEpochStart) == 0 }
+// Urgent tells whether the batch holds urgent records alone, so that a log
+// takes it even when its disk is full.
+func (b *Batch) Urgent() bool { return !b.waits }
 
 // Prepare computes the checksum of the body, so that the later Seal, which
 // runs where batches are put in order, is cheap. It may be left out.

@@ -40,7 +40,27 @@
 //
 // # Bodies
 //
-// Strings are a uvarint length and bytes. See EpochStart, Enqueue, Ack, Move
-// and Message for the fields in their order. A body that has bytes left over is
-// refused: a newer version has another record type.
+// Numbers are uvarints, strings a uvarint length and bytes, each with its limit.
+// A body that has bytes left over is refused, and so is a flag that is not
+// known: a newer program wrote it.
+//
+//	1 epoch-start   cluster id, leader, replicas, number of members; of each,
+//	                sorted, node id and incarnation
+//	2 enqueue       queue, message id, flags (1 byte), priority (1 byte),
+//	                timestamp; what the flags announce: deadline (2), dedup id
+//	                (4), redeliveries (8), never zero or empty; number of
+//	                headers, name and value of each; the message body up to
+//	                the end. Flag 1: transient
+//	3 ack           queue, number of sequences, sequences
+//	4 move          sequence, position of the old record, an enqueue body
+//	5 redeliver     queue, number of messages; of each, sequence and count
+//	6 delete-queue  queue
+//	7 subscribe     client id, name, flags (1 byte; 1 = no local), destination,
+//	                selector
+//	8 unsubscribe   client id, name
+//	9 forget        position
+//
+// What a record does depends on the log before it alone, so that every node
+// comes to the same state: who writes it has decided what time it is, which
+// limit is exceeded, and to which queues a message goes.
 package record

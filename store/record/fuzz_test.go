@@ -23,11 +23,19 @@ func samples() map[string][]byte {
 		Headers: []record.HeaderField{{Name: "content-type", Value: "text/plain"}}, Body: []byte("hello"),
 	}}
 	a := record.Ack{Queue: "orders", Sequences: []record.Sequence{1, 2, 300}}
+	full := e
+	full.Message.Deadline, full.Message.DedupID, full.Message.Redeliveries = 1700000001000, "p1-7", 3
 	s := record.EpochStart{ClusterID: "c", Leader: "n1", Replicas: 3, Members: map[string]string{"n1": "a", "n2": "b"}}
 	return map[string][]byte{
 		"enqueue": sealed(func(b *record.Batch) { b.Add(record.TypeEnqueue, e.AppendTo) }),
 		"ack":     sealed(func(b *record.Batch) { b.Add(record.TypeAck, a.AppendTo) }),
 		"epoch":   sealed(func(b *record.Batch) { b.Add(record.TypeEpochStart, s.AppendTo) }),
+		"full":    sealed(func(b *record.Batch) { b.Add(record.TypeEnqueue, full.AppendTo) }),
+		"broker": sealed(func(b *record.Batch) {
+			for typ, body := range brokerBodies() {
+				b.Add(typ, func(to []byte) []byte { return append(to, body...) })
+			}
+		}),
 		"three": sealed(func(b *record.Batch) {
 			b.Add(record.TypeEpochStart, s.AppendTo)
 			b.Add(record.TypeEnqueue, e.AppendTo)
@@ -63,6 +71,7 @@ func TestUrgent(t *testing.T) {
 	}{
 		{[]record.Type{record.TypeAck}, true}, {[]record.Type{record.TypeEpochStart, record.TypeAck}, true},
 		{[]record.Type{record.TypeEnqueue}, false}, {[]record.Type{record.TypeAck, record.TypeEnqueue}, false},
+		{[]record.Type{record.TypeForget, record.TypeAck}, true}, {[]record.Type{record.TypeRedeliver}, false},
 		{[]record.Type{99}, false}, {[]record.Type{255, record.TypeAck}, false},
 	} {
 		var b record.Batch
@@ -152,25 +161,13 @@ func FuzzBody(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, typ uint8, b []byte) {
-		switch record.Type(typ) {
-		case record.TypeEpochStart:
-			if e, err := record.ParseEpochStart(b); err == nil {
-				again, err := record.ParseEpochStart(e.AppendTo(nil))
-				require.NoError(t, err)
-				require.Equal(t, e, again)
-			}
-		case record.TypeEnqueue:
-			if e, err := record.ParseEnqueue(b); err == nil {
-				again, err := record.ParseEnqueue(e.AppendTo(nil))
-				require.NoError(t, err)
-				require.Equal(t, e.AppendTo(nil), again.AppendTo(nil))
-			}
-		case record.TypeAck:
-			if a, err := record.ParseAck(b); err == nil {
-				again, err := record.ParseAck(a.AppendTo(nil))
-				require.NoError(t, err)
-				require.Equal(t, a, again)
-			}
+		v, again, err := parse(record.Type(typ), b)
+		if err != nil {
+			return
 		}
+		w, twice, err := parse(record.Type(typ), again)
+		require.NoError(t, err)
+		require.Equal(t, v, w)
+		require.Equal(t, again, twice)
 	})
 }

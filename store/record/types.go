@@ -25,7 +25,17 @@ const (
 	TypeEnqueue    Type = 2 // a message enters a queue: Enqueue
 	TypeAck        Type = 3 // messages leave a queue: Ack
 	TypeMove       Type = 4 // a message gets another place in the log: Move
+
+	TypeRedeliver   Type = 5 // messages came back from consumers: Redeliver
+	TypeDeleteQueue Type = 6 // an empty queue goes: DeleteQueue
+	TypeSubscribe   Type = 7 // a durable subscription is made or changed: Subscribe
+	TypeUnsubscribe Type = 8 // a durable subscription goes: Unsubscribe
+	TypeForget      Type = 9 // old ids suppress duplicates no more: Forget
 )
+
+// Urgent tells whether a record has to get through when the disk is full: a
+// new leader's first one, and those that let a log free something.
+func (t Type) Urgent() bool { return t == TypeAck || t == TypeForget || t == TypeEpochStart }
 
 func (t Type) String() string {
 	switch t {
@@ -37,6 +47,16 @@ func (t Type) String() string {
 		return "ack"
 	case TypeMove:
 		return "move"
+	case TypeRedeliver:
+		return "redeliver"
+	case TypeDeleteQueue:
+		return "delete-queue"
+	case TypeSubscribe:
+		return "subscribe"
+	case TypeUnsubscribe:
+		return "unsubscribe"
+	case TypeForget:
+		return "forget"
 	}
 	return fmt.Sprintf("type-%d", uint8(t))
 }

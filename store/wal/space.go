@@ -187,12 +187,11 @@ func (l *Log) patiently(write func() error) error {
 	}
 }
 
-// onlyUrgent tells whether batches hold nothing but what the reserve is for:
-// what takes messages away, and what begins an epoch.
+// onlyUrgent tells whether batches hold nothing but what the reserve is for.
 func onlyUrgent(b []byte) bool {
 	for _, batch := range record.Batches(b) {
 		for r := range record.Records(batch) {
-			if r.Type != record.TypeAck && r.Type != record.TypeEpochStart {
+			if !r.Type.Urgent() {
 				return false
 			}
 		}

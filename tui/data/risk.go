@@ -22,7 +22,7 @@ func (s *Snapshot) Targets() []string {
 // silences says that an action takes a process out of service.
 func silences(action string) bool {
 	switch action {
-	case ActionKill, ActionStop, ActionPause, ActionRestart, ActionCut:
+	case ActionKill, ActionStop, ActionPause, ActionRestart, ActionCut, ActionWipe:
 		return true
 	}
 	return false

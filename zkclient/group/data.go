@@ -36,6 +36,7 @@ type MemberData struct {
 	State       string // what the node is doing, for people
 	Clients     string // client address, host:port
 	Admin       string // admin address, host:port
+	Process     string // random id of the process, by which it knows its member nodes from another's
 }
 
 // memberJSON is MemberData as ZooKeeper holds it; Jackson writes null for
@@ -55,6 +56,7 @@ type memberJSON struct {
 	State       string  `json:"state"`
 	Clients     string  `json:"clients"`
 	Admin       string  `json:"admin"`
+	Process     string  `json:"process,omitempty"`
 }
 
 // MarshalJSON writes the fields in ActiveMQ's order, then ours.
@@ -63,6 +65,7 @@ func (d MemberData) MarshalJSON() ([]byte, error) {
 		ID: d.ID, Container: orNull(d.Container), Address: orNull(d.Address), Position: d.Position,
 		Weight: d.Weight, Elected: orNull(d.Elected), Node: d.Node, Incarnation: d.Incarnation,
 		Epoch: d.Epoch, Sealed: d.Sealed, Suspect: d.Suspect, State: d.State, Clients: d.Clients, Admin: d.Admin,
+		Process: d.Process,
 	})
 }
 
@@ -77,6 +80,7 @@ func (d *MemberData) UnmarshalJSON(b []byte) error {
 		ID: j.ID, Container: orEmpty(j.Container), Address: orEmpty(j.Address), Position: j.Position,
 		Weight: j.Weight, Elected: orEmpty(j.Elected), Node: j.Node, Incarnation: j.Incarnation,
 		Epoch: j.Epoch, Sealed: j.Sealed, Suspect: j.Suspect, State: j.State, Clients: j.Clients, Admin: j.Admin,
+		Process: j.Process,
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"baton/repl/election"
+	"baton/repl/quorum"
 )
 
 // strike does one thing to the cluster, and comes back.
@@ -190,12 +191,25 @@ func (s *Sim) zkDown(*node) {
 }
 
 func (s *Sim) zkWipe(*node) {
-	if !s.chance(1, 2) || !s.zk.tree.exists {
+	if !s.chance(1, 2) || !s.zk.tree.exists || !s.informed() {
 		return
 	}
 	s.tracef("FAULT ZooKeeper is wiped")
 	s.forgot = s.now
 	s.zk.wipe()
+}
+
+// informed says that too few members for a quorum are unaware of the cluster's
+// history. If a new disk has not seen the cluster node yet, and ZooKeeper
+// forgets it too, nobody can tell it from one that never was in a cluster.
+func (s *Sim) informed() bool {
+	unaware := 0
+	for _, n := range s.nodes[:s.cfg.Replicas] {
+		if n.disk.sealed == 0 {
+			unaware++
+		}
+	}
+	return s.check.epoch == 0 || unaware < quorum.Size(s.cfg.Replicas)
 }
 
 func (s *Sim) zkRollback(*node) {

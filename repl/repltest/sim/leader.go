@@ -20,7 +20,6 @@ type lead struct {
 	epoch    record.Epoch
 	epochEnd record.Position
 	voters   map[string]string
-	admitted map[string]bool
 	peers    map[string]*peer
 	order    []string // of peers
 	commit   record.Position
@@ -62,13 +61,12 @@ func startLead(p *process, e record.Epoch, voters map[string]string) (*lead, str
 	if _, self := voters[n.id]; !self {
 		return nil, "not among the voters"
 	}
-	l := &lead{p: p, epoch: e, voters: maps.Clone(voters), admitted: map[string]bool{}, peers: map[string]*peer{},
+	l := &lead{p: p, epoch: e, voters: maps.Clone(voters), peers: map[string]*peer{},
 		commit: min(p.target, n.disk.end())}
 	s.check.promoted(p, e)
 	s.tracef("%s: leads epoch %d from (%d, %d), voters %v", n.id, e, n.disk.epoch(), n.disk.end(), voters)
 	l.epochEnd = l.append(maps.Clone(voters))
 	for _, id := range slices.Sorted(maps.Keys(voters)) {
-		l.admitted[id] = true
 		l.addPeer(id)
 	}
 	l.tick()
@@ -157,16 +155,6 @@ func (l *lead) setVoter(id, incarnation string) {
 	l.voters[id] = incarnation
 	l.addPeer(id).retired = false
 	l.advance()
-}
-
-// admit serves members that registered since.
-func (l *lead) admit(members map[string]string) {
-	for _, id := range slices.Sorted(maps.Keys(members)) {
-		if !l.admitted[id] {
-			l.admitted[id] = true
-			l.setVoter(id, "")
-		}
-	}
 }
 
 func (l *lead) counts(id string, pe *peer) bool {

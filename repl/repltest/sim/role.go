@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"baton/repl/election"
@@ -67,9 +68,20 @@ func (r *role) see(v election.View) {
 		r.reads++
 	}
 	r.view = v
-	if r.lead != nil {
-		r.lead.admit(v.Cluster.Members)
+	r.admit()
+}
+
+// admit counts members that registered since this node was elected.
+func (r *role) admit() {
+	list := election.Newcomers(r.view.Cluster, r.self)
+	if r.lead == nil || len(list) == 0 {
+		return
 	}
+	for _, id := range slices.Sorted(maps.Keys(list)) {
+		r.self.Voters[id] = list[id]
+		r.lead.setVoter(id, list[id])
+	}
+	r.lead.propose(maps.Clone(r.self.Voters), nil)
 }
 
 // turn decides and acts until there is nothing more to do.
@@ -145,6 +157,8 @@ func (r *role) do(s election.Step) bool {
 	switch s.Kind {
 	case election.Seal:
 		return r.seal(s.Epoch)
+	case election.Promise:
+		return r.promise(s.Epoch)
 	case election.Promote:
 		return r.promote(s.Epoch)
 	case election.Follow:
@@ -177,6 +191,22 @@ func (r *role) seal(e record.Epoch) bool {
 		}
 		// Stopping takes a moment in which links and leader go on.
 		p.after(p.n.s.upTo(2*time.Millisecond), func() { r.sealed(e) })
+	})
+	return true
+}
+
+// promise is seal by one who was not there when the epoch was prepared.
+func (r *role) promise(e record.Epoch) bool {
+	p := r.p
+	r.busy = true
+	p.seal(e, func(ok bool) {
+		if !ok {
+			p.fails(fmt.Sprintf("promise epoch %d below %d", e, p.n.disk.sealed))
+			return
+		}
+		r.self.Sealed, r.self.SealedHere = e, 0
+		r.busy = false
+		r.turn()
 	})
 	return true
 }

@@ -17,6 +17,8 @@ import (
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed alone, with its trace")
 	plantFlag = flag.Int("plant", 0, "with this planted fault")
+	fromFlag  = flag.Uint64("from", 1, "the first of the seeds to run")
+	countFlag = flag.Uint64("count", 200, "how many seeds to run")
 )
 
 // seed is the one to reproduce, 0 if none was asked for.
@@ -43,9 +45,8 @@ func TestSim(t *testing.T) {
 		require.Empty(t, r.Violation)
 		return
 	}
-	const seeds = 200
 	var sum total
-	for n := uint64(1); n <= seeds && sum.bad < 5; n++ {
+	for n := *fromFlag; n < *fromFlag+*countFlag && sum.bad < 20; n++ {
 		sum.add(t, sim.Run(sim.Config{Seed: n}))
 	}
 	sum.log(t)
