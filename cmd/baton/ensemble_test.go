@@ -28,7 +28,7 @@ func TestDemoOnARealEnsemble(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	o := baton(t, "", "demo", "--headless", "--json", "--for", "14s", "--rate", "200", "--zk", "ensemble",
+	o := batonWithin(t, 5*patience, nil, "", "demo", "--headless", "--json", "--for", "14s", "--rate", "200", "--zk", "ensemble",
 		"--base-port", strconv.Itoa(clustertest.FreeBase(t)), "--fault",
 		"kill-zookeeper:1@1s,start-zookeeper@3s,kill-zookeeper:leader@6s,kill-leader@6s,restart@8s,start-zookeeper@8s,stop-zookeeper@11s,start-zookeeper@12s")
 	require.Zero(t, o.code, o.stderr)
