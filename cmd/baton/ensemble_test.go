@@ -50,3 +50,23 @@ func TestDemoOnARealEnsemble(t *testing.T) {
 	i := slices.IndexFunc(r.Faults[1:], func(f struct{ Name, Node, Error string }) bool { return f.Name == "kill-zookeeper" })
 	require.True(t, strings.HasPrefix(r.Faults[1+i].Node, "zookeeper"), "the leader is named: %v", r.Faults)
 }
+
+// TestZooKeeperCommandRunsRealServers serves an ensemble to others.
+func TestZooKeeperCommandRunsRealServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three Java processes")
+	}
+	if _, err := ensemble.Find(); err != nil {
+		if os.Getenv(zktest.RequireEnv) == "1" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	base, err := zktest.FreeBase(3)
+	require.NoError(t, err)
+	p := start(t, "zk", "--ensemble", "3", "--listen", "127.0.0.1:"+strconv.Itoa(base), "--data-dir", t.TempDir())
+	at, ok := strings.CutPrefix(p.line(t), "listening on ")
+	require.True(t, ok)
+	require.Len(t, strings.Split(at, ","), 3)
+	baton(t, "", "status", "--zk", at, "--zk-path", "/x").refused(t, 3, "there is no cluster at /x")
+}
