@@ -13,13 +13,13 @@ import (
 func benchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure: bench failover",
+		Short: "Measure: bench failover, bench catchup",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError("say what to measure: baton bench failover")
+			return usageError("say what to measure: baton bench failover or baton bench catchup")
 		},
 	}
-	c.AddCommand(benchFailoverCommand())
+	c.AddCommand(benchFailoverCommand(), benchCatchUpCommand())
 	return c
 }
 

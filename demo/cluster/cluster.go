@@ -131,12 +131,15 @@ func (c *Cluster) build() error {
 		})
 	}
 	for _, m := range c.members {
+		if c.cfg.Direct {
+			break
+		}
 		if err := c.wire(m, zk); err != nil {
 			return err
 		}
 	}
 	for _, m := range c.members {
-		p, err := c.process(m.name, c.nodeArgs(m), m)
+		p, err := c.process(m.name, c.nodeArgs(m, zk), m)
 		if err != nil {
 			return err
 		}
@@ -169,8 +172,13 @@ func (c *Cluster) wire(m *member, zk []string) error {
 	return nil
 }
 
-func (c *Cluster) nodeArgs(m *member) []string {
-	var zk, via []string
+// nodeArgs is the command line of m, which finds ZooKeeper at zk or through
+// proxies to it.
+func (c *Cluster) nodeArgs(m *member, zk []string) []string {
+	var via []string
+	if len(m.zk) > 0 {
+		zk = nil
+	}
 	for _, p := range m.zk {
 		zk = append(zk, p.Addr())
 	}

@@ -19,6 +19,8 @@ var (
 	ErrUnknownNode = errors.New("cluster: no such process")
 	// ErrExternal says that ZooKeeper is not ours to stop.
 	ErrExternal = errors.New("cluster: ZooKeeper is external; stop and start it where it runs")
+	// ErrDirect says that there is no proxy by which to cut anything.
+	ErrDirect = errors.New("cluster: the nodes dial each other directly; nothing can be cut")
 	// ErrNoLeader says that nobody serves.
 	ErrNoLeader = errors.New("cluster: no leader")
 	// ErrNotReady says that the cluster did not come up, or back, in time.
@@ -49,7 +51,10 @@ type Config struct {
 	ElectionTimeout  time.Duration // 0 leaves the node's default
 	ZKSessionTimeout time.Duration // 0 leaves the node's default
 	NodeArgs         []string      // added to every node's command line
-	ZKArgs           []string      // added to the embedded server's command line
+	// Direct lets the nodes dial each other and ZooKeeper without proxies in
+	// between: nothing can be cut then, and no byte is copied once more.
+	Direct bool
+	ZKArgs []string // added to the embedded server's command line
 
 	StartTimeout time.Duration // of Launch; default 30 s
 	StopTimeout  time.Duration // of one process, then it is killed; default 3 s

@@ -185,6 +185,9 @@ func (c *Cluster) Cut(name string) error {
 	if err != nil {
 		return fmt.Errorf("cut %s: %w", name, err)
 	}
+	if c.cfg.Direct {
+		return fmt.Errorf("cut %s: %w", name, ErrDirect)
+	}
 	c.fault("cut "+name, name)
 	c.mu.Lock()
 	c.cut[name] = true
@@ -205,6 +208,9 @@ func (c *Cluster) CutZooKeeper(name string) error {
 	m, err := c.member(name)
 	if err != nil {
 		return fmt.Errorf("cut ZooKeeper from %s: %w", name, err)
+	}
+	if c.cfg.Direct {
+		return fmt.Errorf("cut ZooKeeper from %s: %w", name, ErrDirect)
 	}
 	c.mend("cut " + name + " from ZooKeeper") // nobody is deposed by this, so it opens no failover
 	for _, p := range m.zk {
