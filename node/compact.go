@@ -21,17 +21,13 @@ const (
 	// A segment is sparse if less than 1/sparse of it is live, and a log is if
 	// that is true of all of it.
 	sparse = 4
-	// denseFor is how long a segment that was not sparse is taken for that.
-	denseFor = 10 * time.Second
 )
 
 // compactor empties the oldest segment of a leader's log, when its last live
 // messages keep too much behind them: it writes them to the end of the log
 // once more, as moves, so that every node can free the segment.
 type compactor struct {
-	l     *leadership
-	dense store.Segment // found not to be sparse
-	until time.Time
+	l *leadership
 }
 
 // runCompact begins when everything committed is in the index.
@@ -72,7 +68,7 @@ func (c *compactor) round() error {
 			return err
 		}
 		moved, err := c.empty(seg)
-		if err != nil {
+		if err != nil || moved == 0 { // it was acknowledged meanwhile
 			return err
 		}
 		if err := c.l.settle(); err != nil {
@@ -107,74 +103,54 @@ func (c *compactor) choose() (store.Segment, bool, error) {
 		return seg, false, nil
 	}
 	ix := n.store.Index()
-	if span > uint64(n.cfg.CompactBytes)+sparse*ix.LiveBytes() {
+	if span > uint64(n.cfg.CompactBytes)+sparse*ix.LiveBytes(0, ^record.Position(0)) {
 		return seg, true, nil
 	}
-	if seg == c.dense && time.Now().Before(c.until) {
-		return seg, false, nil
-	}
-	live, most := 0, int(seg.To-seg.From)/sparse
-	err = ix.LiveIn(seg.From, seg.To, func(l index.Live) bool {
-		live += l.Size
-		return live < most
-	})
-	if err == nil && live >= most {
-		c.dense, c.until = seg, time.Now().Add(denseFor)
-	}
-	return seg, err == nil && live < most, err
+	return seg, ix.LiveBytes(seg.From, seg.To) < uint64(seg.To-seg.From)/sparse, nil
 }
 
 // empty moves the live messages of a segment to the end of the log.
 func (c *compactor) empty(seg store.Segment) (moved int, err error) {
-	for from := seg.From; ; {
-		b := record.NewBatch(moveBatchBytes)
-		from, err = c.gather(b, from, seg.To)
-		if err != nil || b.Count() == 0 {
-			return moved, err
-		}
-		size := b.Len()
-		if err := c.propose(b); err != nil {
-			return moved, err
-		}
-		moved += size
-		pause := time.NewTimer(time.Duration(size) * time.Second / moveRate)
-		select {
-		case <-pause.C:
-		case <-c.l.ctx.Done():
-			pause.Stop()
-			return moved, c.l.ctx.Err()
-		}
+	b := record.NewBatch(moveBatchBytes)
+	send := func() error {
+		moved += b.Len()
+		full := b
+		b = record.NewBatch(moveBatchBytes)
+		return c.send(full)
 	}
-}
-
-// gather fills a batch with moves of what is live from a position on, and
-// returns where to go on.
-func (c *compactor) gather(b *record.Batch, from, to record.Position) (record.Position, error) {
-	s := c.l.n.store
-	var found []index.Live
-	bytes := 0
-	err := s.Index().LiveIn(from, to, func(l index.Live) bool {
-		if len(found) > 0 && bytes+l.Size > moveBatchBytes {
-			return false
-		}
-		found, bytes = append(found, l), bytes+l.Size
-		return len(found) < moveBatchRecords
-	})
-	if err != nil {
-		return from, err
-	}
-	for _, l := range found {
-		from = l.Position + 1
-		e, err := s.Enqueued(l.Position)
-		if errors.Is(err, wal.ErrBelowStart) {
-			continue // acknowledged and freed since
-		}
-		if err != nil {
-			return from, err
+	err = c.l.n.store.Live(seg.From, seg.To, func(l index.Live, e record.Enqueue) error {
+		if b.Count() == moveBatchRecords || b.Count() > 0 && b.Len()+l.Size > moveBatchBytes {
+			if err := send(); err != nil {
+				return err
+			}
 		}
 		b.Add(record.TypeMove, record.Move{Sequence: l.Seq, From: l.Position, Enqueue: e}.AppendTo)
+		return nil
+	})
+	if errors.Is(err, wal.ErrBelowStart) {
+		err = nil // the rest was acknowledged and freed since
 	}
-	return from, nil
+	if err == nil && b.Count() > 0 {
+		err = send()
+	}
+	return moved, err
+}
+
+// send returns when the batch is committed, and as much time has passed as
+// its size deserves.
+func (c *compactor) send(b *record.Batch) error {
+	size := b.Len()
+	if err := c.propose(b); err != nil {
+		return err
+	}
+	pause := time.NewTimer(time.Duration(size) * time.Second / moveRate)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return nil
+	case <-c.l.ctx.Done():
+		return c.l.ctx.Err()
+	}
 }
 
 // propose returns when the batch is committed. A move whose outcome is in

@@ -55,23 +55,27 @@ func (s *Store) loadStart() error {
 	return nil
 }
 
-// Free is the position below which no message is live and nothing waits to be
-// applied: what Trim could free at the most.
+// Free is the position below which no message is live, no id suppresses
+// duplicates and nothing waits to be applied, to the precision of a segment:
+// what Trim could free at the most.
 func (s *Store) Free() (record.Position, error) {
 	ix := s.Index()
 	if ix == nil {
 		return 0, ErrClosed
 	}
-	return s.free(ix)
+	return free(ix)
 }
 
-func (s *Store) free(ix *index.Index) (record.Position, error) {
-	applied, _ := ix.Applied()
-	oldest, live, err := ix.OldestLive()
-	if live {
-		applied = min(applied, oldest)
+func free(ix *index.Index) (record.Position, error) {
+	free, _ := ix.Applied()
+	if oldest, live := ix.OldestLive(); live {
+		free = min(free, oldest)
 	}
-	return applied, err
+	id, remembered, err := ix.OldestID()
+	if remembered {
+		free = min(free, id)
+	}
+	return free, err
 }
 
 // Trimmed is what a Trim did. From == To: nothing.
@@ -81,7 +85,7 @@ type Trimmed struct {
 }
 
 // Trim removes whole segments from the start of the log that hold no live
-// message, none that reaches above limit. Acks go with the segments that hold
+// message and no id that suppresses duplicates, none that reaches above limit. Acks go with the segments that hold
 // them: what they acknowledged was in an earlier one, or in the same. ctx
 // bounds the wait for the disk to have all that is applied. After an error
 // nothing is lost, and a later call goes on.
@@ -102,7 +106,12 @@ func (s *Store) Trim(ctx context.Context, limit record.Position) (Trimmed, error
 	if err := s.dropBases(func(base record.Position) bool { return base < t.To }); err != nil {
 		return t, err
 	}
-	return t, s.Index().ForgetBelow(t.To)
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if ix := s.Index(); ix != nil {
+		return t, ix.ForgetBelow(t.To)
+	}
+	return t, ErrClosed
 }
 
 // moveStart says durably that the log begins higher up, if it can.
@@ -116,12 +125,13 @@ func (s *Store) moveStart(ctx context.Context, limit record.Position) (Trimmed, 
 	limit = s.Pinned(limit)
 	bases := s.log.Bases()
 	t := Trimmed{From: bases[0], To: bases[0]}
-	free, err := s.free(ix)
+	free, err := free(ix)
 	if err != nil {
 		return t, err
 	}
+	limit = min(limit, free)
 	n := len(bases) - 1
-	for n > 0 && (bases[n] > min(limit, free) || !s.hasBase(bases[n])) {
+	for n > 0 && (bases[n] > limit || !s.hasBase(bases[n])) {
 		n--
 	}
 	if n == 0 {
@@ -173,19 +183,94 @@ type Segment struct {
 }
 
 // Front is the sealed segment that holds the oldest live message, and so keeps
-// everything behind it; false if there is none.
+// everything behind it; false if there is none, or if the segment would not go
+// without its messages, since an id in it or before it suppresses duplicates.
 func (s *Store) Front() (Segment, bool, error) {
-	free, err := s.Free()
+	ix := s.Index()
+	if ix == nil {
+		return Segment{}, false, ErrClosed
+	}
+	oldest, live := ix.OldestLive()
+	if !live {
+		return Segment{}, false, nil
+	}
+	id, remembered, err := ix.OldestID()
 	if err != nil {
 		return Segment{}, false, err
 	}
 	bases := s.Log().Bases()
 	for i, base := range bases[1:] {
-		if free < base {
-			return Segment{bases[i], base}, true, nil
+		if oldest < base {
+			return Segment{bases[i], base}, !remembered || id >= base, nil
 		}
 	}
 	return Segment{}, false, nil
+}
+
+// Live calls yield for each live record with from <= position < to that the
+// index reflects, in the order of the log, until yield returns an error, which
+// it returns. e aliases what was read. It reads the log from the last segment
+// base at or below from whose base file is there. A record may have ceased to
+// be live when yield gets it. wal.ErrBelowStart if the log was trimmed beyond
+// what was to be read.
+func (s *Store) Live(from, to record.Position, yield func(l index.Live, e record.Enqueue) error) error {
+	ix, log := s.Index(), s.Log()
+	if ix == nil {
+		return ErrClosed
+	}
+	base, err := s.baseFor(log, from)
+	if err != nil {
+		return err
+	}
+	applied, _ := ix.Applied()
+	to = min(to, applied)
+	finder := ix.NewFinder(base)
+	for at := base.Position; at < to; {
+		raw, err := log.Read(at, applyChunk)
+		if err != nil {
+			return fmt.Errorf("look for live records from position %d: %w", at, err)
+		}
+		for _, b := range record.Batches(raw) {
+			for r := range record.Records(b) {
+				if r.Position >= to {
+					return nil
+				}
+				if err := show(finder, r, from, yield); err != nil {
+					return err
+				}
+			}
+		}
+		at += record.Position(len(raw))
+	}
+	return nil
+}
+
+func show(f *index.Finder, r record.Record, from record.Position, yield func(index.Live, record.Enqueue) error) error {
+	if r.Position < from {
+		return f.Skip(r)
+	}
+	l, e, live, err := f.Find(r)
+	if err != nil || !live {
+		return err
+	}
+	return yield(l, e)
+}
+
+// baseFor reads the nearest base at or below a position.
+func (s *Store) baseFor(log *wal.Log, at record.Position) (index.Base, error) {
+	bases := log.Bases()
+	for i := len(bases) - 1; i > 0; i-- {
+		if bases[i] > at {
+			continue
+		}
+		if b, err := s.readBase(bases[i]); err == nil {
+			return b, nil
+		}
+	}
+	if bases[0] == 0 {
+		return index.Base{}, nil
+	}
+	return s.readBase(bases[0])
 }
 
 // Checkpoint is the highest segment base from which the index could be made,

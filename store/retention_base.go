@@ -28,6 +28,7 @@ func (s *Store) keepBase(ix *index.Index, at record.Position) {
 		return
 	}
 	s.kept = at
+	ix.Divide()
 	data, path := ix.Base().Encode(), wal.BasePath(s.cfg.Dir, at)
 	if has, err := vfs.ReadFile(s.cfg.FS, path, baseLimit); err != nil || !bytes.Equal(has, data) {
 		if err := vfs.WriteFile(s.cfg.FS, path, data); err != nil {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -165,19 +166,18 @@ func (k *keeper) someMoves(s *store.Store) (moves []record.Move, err error) {
 	if len(k.stale) > 0 && k.rng.IntN(4) == 0 {
 		moves = append(moves, k.stale[k.rng.IntN(len(k.stale))])
 	}
-	var found []index.Live
-	err = s.Index().LiveIn(0, everywhere, func(l index.Live) bool {
-		found = append(found, l)
-		return len(found) < 12
-	})
-	for _, l := range found {
-		if err != nil || k.rng.IntN(4) == 0 {
-			continue
-		}
-		var e record.Enqueue
-		if e, err = s.Enqueued(l.Position); err == nil {
+	errEnough, n := errors.New("enough"), 0
+	err = s.Live(0, everywhere, func(l index.Live, e record.Enqueue) error {
+		if k.rng.IntN(4) > 0 {
 			moves = append(moves, record.Move{Sequence: l.Seq, From: l.Position, Enqueue: e})
 		}
+		if n++; n == 12 {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
 	}
 	k.stale = append(k.stale, moves...)
 	return moves, err
@@ -245,6 +245,12 @@ func (k *keeper) check(fs vfs.FS, s *store.Store) *store.Store {
 // compare compares what is applied with the history.
 func (k *keeper) compare(s *store.Store) {
 	at, _ := s.Applied()
+	type place struct {
+		queue string
+		seq   record.Sequence
+		at    record.Position
+	}
+	var entered, found []place // by the index, and by a look at the log
 	for name, want := range k.h.at(at) {
 		got := []record.Sequence{}
 		if _, ok := s.Index().Queue(name); ok || len(want) > 0 {
@@ -252,6 +258,7 @@ func (k *keeper) compare(s *store.Store) {
 			require.NoError(k.t, err, k.where)
 			for _, e := range entries {
 				got = append(got, e.Seq)
+				entered = append(entered, place{name, e.Seq, e.Position})
 				m, err := s.Enqueued(e.Position)
 				require.NoError(k.t, err, "%s: %s %d", k.where, name, e.Seq)
 				require.Equal(k.t, messageID(name, e.Seq), m.Message.ID, k.where)
@@ -259,4 +266,9 @@ func (k *keeper) compare(s *store.Store) {
 		}
 		require.Equal(k.t, want, got, "%s: queue %s at position %d", k.where, name, at)
 	}
+	require.NoError(k.t, s.Live(0, everywhere, func(l index.Live, _ record.Enqueue) error {
+		found = append(found, place{l.Queue, l.Seq, l.Position})
+		return nil
+	}), k.where)
+	require.ElementsMatch(k.t, entered, found, k.where)
 }

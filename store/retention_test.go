@@ -93,12 +93,9 @@ func TestRetentionCrashPoints(t *testing.T) {
 		}
 		moveAll := func() error {
 			var moves []record.Move
-			err := s.Index().LiveIn(0, everywhere, func(l index.Live) bool {
-				e, err := s.Enqueued(l.Position)
-				if err == nil {
-					moves = append(moves, record.Move{Sequence: l.Seq, From: l.Position, Enqueue: e})
-				}
-				return err == nil
+			err := s.Live(0, everywhere, func(l index.Live, e record.Enqueue) error {
+				moves = append(moves, record.Move{Sequence: l.Seq, From: l.Position, Enqueue: e})
+				return nil
 			})
 			if err == nil && len(moves) > 0 { // one is acknowledged before its move
 				err = k.add(s, []op{{queue: "q1", acks: []record.Sequence{25}}}, nil)
@@ -231,8 +228,7 @@ func TestTrimKeepsWhatIsNeeded(t *testing.T) {
 	require.NoError(t, err)
 	front, ok, err := s.Front()
 	require.NoError(t, err)
-	oldest, _, err := s.Index().OldestLive()
-	require.NoError(t, err)
+	oldest, _ := s.Index().OldestLive()
 	if ok { // else the live one is in the active segment
 		require.Equal(t, did.To, front.From, "the segment of the live message is the first")
 	}
@@ -322,11 +318,9 @@ func TestStuckMessage(t *testing.T) {
 		if front, ok, err := s.Front(); ok {
 			require.NoError(t, err)
 			add(func(b *record.Batch) {
-				require.NoError(t, s.Index().LiveIn(front.From, front.To, func(l index.Live) bool {
-					e, err := s.Enqueued(l.Position)
-					require.NoError(t, err)
+				require.NoError(t, s.Live(front.From, front.To, func(l index.Live, e record.Enqueue) error {
 					b.Add(record.TypeMove, record.Move{Sequence: l.Seq, From: l.Position, Enqueue: e}.AppendTo)
-					return true
+					return nil
 				}))
 			})
 		}

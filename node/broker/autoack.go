@@ -36,15 +36,17 @@ func (a *autoAcks) close() {
 	}
 }
 
-func (a *autoAcks) add(q *queue, entries []*entry) {
+func (a *autoAcks) add(entries []*entry) {
 	if len(entries) == 0 {
 		return
 	}
 	a.mu.Lock()
-	if n := len(a.waiting); n > 0 && a.waiting[n-1].q == q {
-		a.waiting[n-1].entries = append(a.waiting[n-1].entries, entries...)
-	} else {
-		a.waiting = append(a.waiting, ackSet{q, entries})
+	for _, en := range entries {
+		if n := len(a.waiting); n == 0 || a.waiting[n-1].lane != en.lane {
+			a.waiting = append(a.waiting, ackSet{lane: en.lane})
+		}
+		last := &a.waiting[len(a.waiting)-1]
+		last.entries = append(last.entries, en)
 	}
 	a.mu.Unlock()
 	select {
@@ -113,7 +115,7 @@ func (b *Broker) proposeAcks(sets []ackSet) bool {
 	case <-retry.C:
 	}
 	for _, s := range sets {
-		b.autos.add(s.q, s.q.stillAcking(s.entries))
+		b.autos.add(s.lane.q.stillAcking(s.entries))
 	}
 	return true
 }
@@ -124,7 +126,7 @@ func (q *queue) stillAcking(entries []*entry) []*entry {
 	defer q.mu.Unlock()
 	var still []*entry
 	for _, en := range entries {
-		if en.state == stateAcking && q.delivered[en.seq] == en {
+		if en.is(stateAcking) {
 			still = append(still, en)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"baton/node/broker/destination"
 	"baton/store/record"
 )
 
@@ -42,7 +43,8 @@ func New(cfg Config) (*Broker, error) {
 	b := &Broker{cfg: cfg.withDefaults()}
 	b.queues.byName = map[string]*queue{}
 	for _, info := range b.cfg.Index.Queues() {
-		b.queues.byName[info.Name] = newQueue(b, info)
+		name, priority := destination.SplitLane(info.Name)
+		b.findOrAdd(name).lane(priority, info)
 	}
 	b.autos.init()
 	b.run(b.runAcks)
@@ -81,31 +83,26 @@ func (b *Broker) closed() bool {
 // calls it in log order. e may be nil; if it is not, the broker keeps it, reads
 // it later, and does not change it.
 func (b *Broker) Enqueued(name string, seq record.Sequence, at record.Position, size int, e *record.Enqueue) {
-	for {
-		q := b.find(name)
-		if q == nil {
-			// A queue that the index did not have when this broker began.
-			q = b.findOrAdd(name, QueueInfo{Name: name, NextSequence: seq})
-		}
-		if q.enqueued(seq, at, size, e) {
-			return
-		}
+	name, priority := destination.SplitLane(name)
+	for !b.findOrAdd(name).enqueued(priority, seq, at, size, e) {
 	}
 }
 
 // Acked tells that the removal of messages is committed and in the index. The
 // applier calls it in log order. Sequences that are gone already are ignored.
 func (b *Broker) Acked(name string, seqs []record.Sequence) {
+	name, priority := destination.SplitLane(name)
 	if q := b.find(name); q != nil {
-		q.acked(seqs)
+		q.acked(priority, seqs)
 	}
 }
 
 // Moved tells that the record of a message is at another position of the log
 // now, and in the index. The old one may soon be gone.
 func (b *Broker) Moved(name string, seq record.Sequence, at record.Position, size int) {
+	name, priority := destination.SplitLane(name)
 	if q := b.find(name); q != nil {
-		q.moved(seq, at)
+		q.moved(priority, seq, at)
 	}
 }
 
@@ -115,12 +112,15 @@ func (b *Broker) find(name string) *queue {
 	return b.queues.byName[name]
 }
 
-func (b *Broker) findOrAdd(name string, info QueueInfo) *queue {
+func (b *Broker) findOrAdd(name string) *queue {
+	if q := b.find(name); q != nil {
+		return q
+	}
 	b.queues.Lock()
 	defer b.queues.Unlock()
 	q := b.queues.byName[name]
 	if q == nil {
-		q = newQueue(b, info)
+		q = newQueue(b, name)
 		b.queues.byName[name] = q
 	}
 	return q
@@ -132,7 +132,7 @@ func (b *Broker) forget(q *queue) {
 	defer b.queues.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.last == 0 && len(q.consumers) == 0 && !q.dispatching {
+	if q.unused() && !q.dispatching {
 		q.dead = true
 		delete(b.queues.byName, q.name)
 	}

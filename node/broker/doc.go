@@ -22,6 +22,13 @@
 // kept only within a budget and only until delivery; otherwise they are read
 // from the log.
 //
+// # Priorities
+//
+// The messages of each priority of a queue are a queue of their own in the log,
+// its lane; those of the normal one are in the queue of the plain name. Within a
+// lane the order is the log's. A message goes before all of lower lanes that are
+// not delivered yet, also when either is in the index alone.
+//
 // # Transactions
 //
 // A transaction is a batch that is not proposed yet: its messages are encoded

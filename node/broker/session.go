@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 
+	"baton/node/broker/destination"
 	"baton/store/record"
 )
 
@@ -59,9 +60,9 @@ type Session struct {
 	}
 }
 
-// ackSet is what a batch acknowledges on one queue.
+// ackSet is what a batch acknowledges of one lane.
 type ackSet struct {
-	q       *queue
+	lane    *lane
 	entries []*entry
 }
 
@@ -105,7 +106,7 @@ func (s *Session) Send(queue string, m record.Message, tx, receipt string) error
 		s.scratch = make([]byte, 64)
 	}
 	m.ID = s.b.nextID(s.scratch)
-	s.message = record.Enqueue{Queue: queue, Message: m}
+	s.message = record.Enqueue{Queue: destination.Lane(queue, m.Priority), Message: m}
 	defer func() { s.message = record.Enqueue{} }()
 	if tx != "" {
 		if err := s.sendIn(tx); err != nil {
@@ -127,13 +128,22 @@ func (u *unit) enqueue(s *Session, hint int) {
 }
 
 // acknowledge adds acks.
-func (u *unit) acknowledge(q *queue, entries []*entry) {
-	i := slices.IndexFunc(u.acks, func(a ackSet) bool { return a.q == q })
-	if i < 0 {
-		i = len(u.acks)
-		u.acks = append(u.acks, ackSet{q: q})
+func (u *unit) acknowledge(entries []*entry) { u.acks = byLane(u.acks, entries) }
+
+// byLane adds entries to the sets of their lanes.
+func byLane(sets []ackSet, entries []*entry) []ackSet {
+	i := -1
+	for _, en := range entries {
+		if i < 0 || sets[i].lane != en.lane {
+			i = slices.IndexFunc(sets, func(a ackSet) bool { return a.lane == en.lane })
+		}
+		if i < 0 {
+			i = len(sets)
+			sets = append(sets, ackSet{lane: en.lane})
+		}
+		sets[i].entries = append(sets[i].entries, en)
 	}
-	u.acks[i].entries = append(u.acks[i].entries, entries...)
+	return sets
 }
 
 // seal returns the whole batch, nil if there is nothing to propose.
@@ -143,7 +153,7 @@ func (u *unit) seal() *record.Batch {
 			continue
 		}
 		if u.batch == nil {
-			u.batch = record.NewBatch(64 + len(a.q.name) + 6*len(a.entries))
+			u.batch = record.NewBatch(64 + len(a.lane.name) + 6*len(a.entries))
 		}
 		addAck(u.batch, a)
 	}
@@ -153,7 +163,7 @@ func (u *unit) seal() *record.Batch {
 // failed gives back what a unit would have acknowledged.
 func (u *unit) failed() {
 	for _, a := range u.acks {
-		a.q.ackFailed(a.entries)
+		a.lane.q.ackFailed(a.entries)
 	}
 }
 
@@ -186,7 +196,7 @@ func (s *Session) Ack(sub *Subscription, ref Ref, tx, receipt string) error {
 	if err != nil {
 		return err
 	}
-	s.unit.acknowledge(sub.q, entries)
+	s.unit.acknowledge(entries)
 	return s.added(Op{OpAck, receipt, false})
 }
 
@@ -252,7 +262,7 @@ func addAck(batch *record.Batch, a ackSet) {
 	for i, en := range a.entries {
 		seqs[i] = en.seq
 	}
-	batch.Add(record.TypeAck, record.Ack{Queue: a.q.name, Sequences: seqs}.AppendTo)
+	batch.Add(record.TypeAck, record.Ack{Queue: a.lane.name, Sequences: seqs}.AppendTo)
 }
 
 // admit waits for room in the session's window and enters g into it.

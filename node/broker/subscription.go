@@ -92,7 +92,7 @@ func (c *Subscription) Mode() Mode { return c.mode }
 // start attaches the consumer to its queue, held until Resume.
 func (c *Subscription) start() {
 	for {
-		q := c.b.findOrAdd(c.name, QueueInfo{Name: c.name})
+		q := c.b.findOrAdd(c.name)
 		q.mu.Lock()
 		if q.dead {
 			q.mu.Unlock()
@@ -123,7 +123,7 @@ func (c *Subscription) stop() {
 	q.giveBack(c.take(len(c.unsettled)))
 	c.reckon()
 	q.kick()
-	forget := q.last == 0 && len(q.consumers) == 0
+	forget := q.unused()
 	q.mu.Unlock()
 	if forget {
 		c.b.forget(q)
@@ -155,7 +155,7 @@ func (c *Subscription) Written(tag uint64) {
 	c.await(entries)
 	c.q.kick()
 	c.q.mu.Unlock()
-	c.b.autos.add(c.q, entries)
+	c.b.autos.add(entries)
 }
 
 // reckon brings able, and the queue's count of it, up to date.
