@@ -90,7 +90,7 @@ func (v view) nodes(w, h int) []string {
 		text := n.State.Word()
 		if n.State.Follows() {
 			text = n.State.Detail()
-			if n.LagBytes > 0 {
+			if n.LagBytes > 0 && n.State != data.StateInSync {
 				text += " -" + component.BytesShort(n.LagBytes)
 			}
 		}
@@ -165,8 +165,10 @@ func (v view) step(w, h int) []string {
 	}
 	s := v.l.Steps[v.l.Step]
 	lines = append(lines, v.t.Paint(style.Accent, s.Title), "")
-	para(style.Text, s.Story)
-	lines = append(lines, "")
+	if !s.Ready || s.Ask == "" { // it was read before the prediction
+		para(style.Text, s.Story)
+		lines = append(lines, "")
+	}
 	v.ask(&lines, s, inner)
 	if s.Do != "" && (s.Ask == "" || s.Guess >= 0) {
 		lines = append(lines, v.t.Paint(style.Focus, v.t.Glyphs.Cursor)+" press "+v.t.Paint(style.Strong, "enter")+" to do it: "+v.t.Paint(style.Strong, s.Do))
@@ -218,9 +220,11 @@ func (v view) ask(lines *[]string, s data.LessonStep, w int) {
 		}
 		*lines = append(*lines, v.t.Paint(role, mark+string(rune('a'+i))+"  "+component.Cut(c, w-6, v.t.Glyphs.Ellipsis)))
 	}
-	if s.Guess < 0 {
+	switch {
+	case s.Ready:
+	case s.Guess < 0:
 		*lines = append(*lines, v.t.Paint(style.Warn, "guess first: press its letter"))
-	} else {
+	default:
 		*lines = append(*lines, v.t.Paint(style.Good, v.t.Glyphs.OK+" noted; now see for yourself"))
 	}
 	*lines = append(*lines, "")
