@@ -92,9 +92,10 @@ func batonWithin(t *testing.T, limit time.Duration, env []string, in string, arg
 	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// cleanEnv is the environment without settings of the command.
+// cleanEnv is the environment without settings of the command, but for one: the
+// tests leave no recordings behind.
 func cleanEnv() []string {
-	var out []string
+	out := []string{"BATON_RECORD=off"}
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "BATON_") {
 			out = append(out, e)
