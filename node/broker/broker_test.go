@@ -172,6 +172,10 @@ func (*counted) Propose(*record.Batch, func(error))                        {}
 func (*counted) Queues() []broker.QueueInfo                                { return nil }
 func (*counted) Queue(string) (broker.QueueInfo, bool)                     { return broker.QueueInfo{}, false }
 func (*counted) Scan(string, record.Sequence, int) ([]broker.Entry, error) { return nil, nil }
+<<<<<<< HEAD
+=======
+func (*counted) NextDeadline() (int64, bool, error)                        { return 0, false, nil }
+>>>>>>> main
 func (*counted) DueBefore(int64, broker.Due, int) ([]broker.Due, error)    { return nil, nil }
 func (*counted) Subscriptions() []broker.Durable                           { return nil }
 func (*counted) Enqueued(record.Position) (record.Enqueue, error) {
