@@ -46,6 +46,9 @@ type Session struct {
 	scratch []byte
 	subs    []*Subscription
 	aliases map[destination.Destination]*temporary // of this session
+	// identity is the client id, "" if the client gave none.
+	identity string
+	aborted  chan struct{} // closed by Abort
 
 	open openTransactions
 
@@ -87,7 +90,7 @@ type group struct {
 
 // NewSession begins a session. The caller must Close it.
 func (b *Broker) NewSession(c Client) *Session {
-	s := &Session{b: b, client: c}
+	s := &Session{b: b, client: c, aborted: make(chan struct{})}
 	s.router = newRouter(b, s)
 	s.mu.changed = sync.NewCond(&s.mu)
 	return s
@@ -312,6 +315,9 @@ func (s *Session) Unsubscribe(sub *Subscription) {
 func (s *Session) Abort() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.mu.aborted {
+		close(s.aborted)
+	}
 	s.mu.aborted = true
 	s.mu.changed.Broadcast()
 }
