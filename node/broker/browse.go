@@ -77,7 +77,7 @@ func (b *Broker) browseOne(name string, l indexLane, e Entry, body int) (out adm
 		Pending: b.isPending(name, l.priority, e.Sequence),
 	}
 	for _, h := range m.Headers {
-		if !own(h.Name) {
+		if h.Name != headerPlan {
 			out.Headers = append(out.Headers, adminapi.Header{Name: h.Name, Value: h.Value})
 		}
 	}
@@ -113,14 +113,11 @@ func (b *Broker) isPending(name string, priority uint8, seq record.Sequence) boo
 	return l != nil && l.delivered[seq] != nil && l.delivered[seq].owner != nil
 }
 
-// own says that a header is the broker's, and not for clients.
-func own(header string) bool { return header == headerPlan || header == headerDestination }
-
 // withoutDeadLetter returns the headers that a message had before it became a
-// dead letter, but for the broker's own.
+// dead letter, and not which topic it was published to.
 func withoutDeadLetter(headers []record.HeaderField) (out []record.HeaderField) {
 	for _, h := range headers {
-		if !own(h.Name) && !slices.Contains(deadLetterHeaders, h.Name) {
+		if h.Name != headerDestination && !slices.Contains(deadLetterHeaders, h.Name) {
 			out = append(out, h)
 		}
 	}

@@ -16,8 +16,10 @@ import (
 var (
 	// ErrNoQueue means that there is no such queue.
 	ErrNoQueue = errors.New("no such queue")
-	// ErrQueueInUse means that a queue is not to be deleted.
-	ErrQueueInUse = errors.New("the queue is in use")
+	// ErrNoSubscription means that there is no such durable subscription.
+	ErrNoSubscription = errors.New("no such durable subscription")
+	// ErrInUse means that a queue or a subscription is not to be deleted.
+	ErrInUse = errors.New("it is in use")
 	// ErrRef means that a text names no message.
 	ErrRef = errors.New("no name of a message: it is a priority from 0 to 9, a dash and a sequence")
 )
@@ -91,7 +93,7 @@ func (b *Broker) indexLanes(name string) (lanes []indexLane, err error) {
 
 // DeleteQueue proposes to remove a queue, and returns when that is committed:
 // the queue is gone when it is applied, if no message came meanwhile. Errors:
-// ErrNoQueue, ErrQueueInUse, those of a Proposer, of ctx, ErrClosed.
+// ErrNoQueue, ErrInUse, those of a Proposer, of ctx, ErrClosed.
 func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
 	lanes, err := b.indexLanes(name)
 	if err != nil {
@@ -100,13 +102,13 @@ func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
 	batch := record.NewBatch(256)
 	for _, l := range lanes {
 		if l.Depth > 0 {
-			return fmt.Errorf("%w: it holds messages, purge it first", ErrQueueInUse)
+			return fmt.Errorf("%w: the queue holds messages, purge it first", ErrInUse)
 		}
 		batch.Add(record.TypeDeleteQueue, record.DeleteQueue{Queue: l.Name}.AppendTo)
 	}
 	if q := b.find(name); q != nil {
 		if _, consumers, _ := q.summary(); consumers > 0 {
-			return fmt.Errorf("%w: it has %d consumers", ErrQueueInUse, consumers)
+			return fmt.Errorf("%w: the queue has %d consumers", ErrInUse, consumers)
 		}
 	}
 	return b.proposeWait(ctx, batch)
@@ -122,11 +124,15 @@ func (b *Broker) Publish(ctx context.Context, queue string, m record.Message) (s
 	if err := checkSize(&m); err != nil {
 		return "", err
 	}
+	p := b.policyOf(queueOf(queue))
+	if err := admits(queueOf(queue), p, &m); err != nil {
+		return "", err
+	}
 	m.ID = b.nextID(nil)
 	if m.Timestamp == 0 {
 		m.Timestamp = b.cfg.Now().UnixMilli()
 	}
-	m.Deadline = b.expiry(queueOf(queue), &m)
+	m.Deadline = b.expiry(p, &m)
 	batch := record.NewBatch(len(m.Body) + 1024)
 	batch.Add(record.TypeEnqueue, record.Enqueue{Queue: destination.Lane(queue, m.Priority), Message: m}.AppendTo)
 	return m.ID, b.proposeWait(ctx, batch)
@@ -196,13 +202,13 @@ func (b *Broker) moveOne(w *work, to string, r ref, e Entry) error {
 			w.keep("some messages do not say which queue they came from: name the one to move them to")
 			return nil
 		}
-		m.Headers = withoutDeadLetter(m.Headers)
 	}
+	m.Headers = withoutDeadLetter(m.Headers)
 	if !w.take(r, e) {
 		return nil
 	}
 	// A message that is moved is a new one in the other queue.
-	m.Deadline, m.Redeliveries, m.DedupID = b.expiry(queueOf(to), &m), 0, ""
+	m.Deadline, m.Redeliveries, m.DedupID = b.expiry(b.policyOf(queueOf(to)), &m), 0, ""
 	w.enqueue(record.Enqueue{Queue: destination.Lane(to, m.Priority), Message: m})
 	return nil
 }
@@ -216,4 +222,54 @@ func origin(m *record.Message) (queue, why string) {
 		}
 	}
 	return "", "it has no header " + HeaderOriginalDestination
+}
+
+// DurableSubscriptions returns the durable subscriptions, by client id and name.
+// One without a client id is that of a queue which consumes a virtual topic.
+func (b *Broker) DurableSubscriptions() []adminapi.Subscription {
+	list := b.cfg.Index.Subscriptions()
+	out := make([]adminapi.Subscription, len(list))
+	for i, d := range list {
+		queue := b.newDurable(d).queue
+		out[i] = adminapi.Subscription{ClientID: d.ClientID, Name: d.Name, Selector: d.Selector, NoLocal: d.NoLocal, Queue: queue,
+			Destination: destination.Destination{Kind: destination.Topic, Name: d.Destination}.String()}
+		lanes, err := b.indexLanes(queue)
+		if err != nil {
+			continue // nothing was ever published to it
+		}
+		for _, l := range lanes {
+			out[i].Depth += l.Depth
+		}
+		if q := b.find(queue); q != nil {
+			_, out[i].Consumers, _ = q.summary()
+		}
+	}
+	return out
+}
+
+// RemoveDurable removes a durable subscription that no consumer uses, and
+// returns when that is committed. The messages in its queue go by and by.
+// Errors: ErrNoSubscription, ErrInUse, those of a Proposer, of ctx, ErrClosed.
+func (b *Broker) RemoveDurable(ctx context.Context, client, name string) error {
+	id := durableID{client, name}
+	b.topics.Lock()
+	is, used := b.topics.durables[id] != nil && client != "", b.topics.occupied[id] != nil
+	if is && !used {
+		b.topics.occupied[id] = &Session{} // nobody takes it up meanwhile
+		defer func() {
+			b.topics.Lock()
+			defer b.topics.Unlock()
+			delete(b.topics.occupied, id)
+		}()
+	}
+	b.topics.Unlock()
+	switch {
+	case !is:
+		return fmt.Errorf("%w: %q of client %q", ErrNoSubscription, name, client)
+	case used:
+		return fmt.Errorf("%w: a consumer has the subscription %q of client %q", ErrInUse, name, client)
+	}
+	batch := record.NewBatch(256)
+	batch.Add(record.TypeUnsubscribe, record.Unsubscribe{ClientID: client, Name: name}.AppendTo)
+	return b.proposeWait(ctx, batch)
 }

@@ -233,7 +233,7 @@ func TestDeleteQueue(t *testing.T) {
 	require.ErrorIs(t, b.DeleteQueue(ctx, "q"), broker.ErrNoQueue)
 	put(t, b, "q", 4, "1")
 	put(t, b, "q", 8, "2")
-	require.ErrorIs(t, b.DeleteQueue(ctx, "q"), broker.ErrQueueInUse)
+	require.ErrorIs(t, b.DeleteQueue(ctx, "q"), broker.ErrInUse)
 	_, err := b.Purge(ctx, "q", nil)
 	require.NoError(t, err)
 	c := attach(t, b)
