@@ -81,6 +81,7 @@ func TestDurableSubscriptionIsUsedOnce(t *testing.T) {
 	b.post("/topic/t", "1")
 	a.wantBodies("1")
 	other.wantBodies("1")
+	eventually(t, "acks", func() bool { return log.Queues()[0].Depth+log.Queues()[1].Depth == 0 })
 	a.frame("UNSUBSCRIBE", "id:d", "receipt:u")
 	a.wantReceipt("u")
 	b.post("/topic/t", "2")
@@ -257,10 +258,12 @@ func TestVirtualTopic(t *testing.T) {
 	for range 4 {
 		b.want("MESSAGE")
 	}
+	eventually(t, "acks", func() bool {
+		return log.Depth("Consumer.A.VirtualTopic.Orders")+log.Depth("Consumer.B.VirtualTopic.Orders") == 0
+	})
 	for _, c := range []*client{a1, a2, b} {
 		c.leave()
 	}
-	eventually(t, "acks", func() bool { return log.Depth("Consumer.A.VirtualTopic.Orders") == 0 })
 	_, address = startServer(t, log) // after a failover
 	p = dial(t, address, "1.2")
 	p.post("/topic/VirtualTopic.Orders", "3")
