@@ -42,12 +42,13 @@ func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run three nodes on this machine, under load, with the console",
-		Long: `Starts an embedded ZooKeeper, three broker nodes as processes of their own, and producers and
+		Long: `Starts an embedded ZooKeeper (or real ones: --zk ensemble), three broker nodes as processes of their own, and producers and
 consumers that keep account of every message. The console shows it all and lets you kill, pause, cut off
 and restart nodes. With --headless it needs no terminal: it injects the faults you name and ends with a
 summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
-		Example: "  baton demo\n  baton demo --headless --for 30s --rate 300 --fault kill-leader@5s,restart@12s --json",
-		Args:    cobra.NoArgs,
+		Example: "  baton demo\n  baton demo --headless --for 30s --rate 300 --fault kill-leader@5s,restart@12s --json\n" +
+			"  baton demo --zk ensemble --headless --for 30s --fault kill-zookeeper:leader@5s,start-zookeeper@12s,kill-leader@20s",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.cluster.Nodes < 1 || f.cluster.BasePort < 1 { // the packages below take 0 for their default
 				return usageError("--nodes is %d and --base-port %d: both are at least 1", f.cluster.Nodes, f.cluster.BasePort)
@@ -76,7 +77,8 @@ summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
 	fl.BoolVar(&f.asJSON, "json", false, "with --headless: print the report as JSON")
 	fl.DurationVar(&f.duration, "for", 20*time.Second, "with --headless: how long producers send")
 	fl.StringVar(&f.faults, "fault", "", "with --headless: NAME@TIME,... of "+strings.Join(cluster.FaultNames(), ", ")+
-		", and "+strings.Join(cluster.NodeFaultNames(), ", ")+" as in kill:n2@5s")
+		", with a node "+strings.Join(cluster.NodeFaultNames(), ", ")+" as in kill:n2@5s, and with --zk ensemble also of one server, "+
+		"by number or as the leader: kill-zookeeper:2@5s, pause-zookeeper:leader@5s")
 	fl.Float64Var(&f.load.Rate, "rate", 300, "messages per second of all producers together, 0 = no load")
 	fl.IntVar(&f.load.Producers, "producers", 4, "producers, each waits for its receipts")
 	fl.IntVar(&f.load.Consumers, "consumers", 2, "consumers, each acknowledges every message")
@@ -85,10 +87,10 @@ summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
 	_ = fl.Set("queues", "orders,payments")
 	fl.Lookup("queues").Changed = false
 	fl.StringVar(&f.cluster.DataDir, "data-dir", "", "keep the nodes' data here; empty = a temporary directory, removed at the end")
-	fl.IntVar(&f.cluster.BasePort, "base-port", cluster.DefaultBasePort, "ZooKeeper at B; node i at B+10(i-1): admin +1, STOMP +3, replication +9")
+	fl.IntVar(&f.cluster.BasePort, "base-port", cluster.DefaultBasePort, "ZooKeeper at B; node i at B+10(i-1): admin +1, STOMP +3, replication +9; server k of a real ensemble at B+10(k-1): clients +0, peers +7, elections +8")
 	fl.IntVar(&f.cluster.Nodes, "nodes", 3, "number of nodes")
 	fl.StringVar(&f.cluster.Sync, "sync", "quorum_disk", "sync policy of the nodes")
-	fl.Var((*commaList)(&f.cluster.ZooKeeper), "zk", "use these ZooKeeper servers, host:port,..., in place of the embedded one")
+	addZKFlag(fl, &f.cluster)
 	fl.StringVar(&f.cluster.ZKPath, "zk-path", "", "ZooKeeper path; default /baton/demo, or one of this run with --zk")
 	fl.DurationVar(&f.cluster.ElectionTimeout, "election-timeout", 0, "of the nodes; 0 = their default of 1s")
 	fl.DurationVar(&f.cluster.ZKSessionTimeout, "zk-session-timeout", 0, "of the nodes; 0 = their default of 4s")

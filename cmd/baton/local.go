@@ -60,7 +60,7 @@ func (l *localCluster) stopLoad() {
 func (l *localCluster) Processes() []data.Process {
 	var out []data.Process
 	for _, p := range l.c.Processes() {
-		d := data.Process{Name: p.Name, Kind: p.Kind, State: string(p.State), PID: p.PID, Since: p.Since}
+		d := data.Process{Name: p.Name, Kind: p.Kind, State: string(p.State), PID: p.PID, Since: p.Since, Mode: p.Mode}
 		if p.State == supervisor.StateIdle {
 			d.State = data.ProcessStarting
 		}

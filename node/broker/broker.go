@@ -17,18 +17,28 @@ type Broker struct {
 
 	queues struct {
 		sync.RWMutex
-		byName map[string]*queue
+		byName   map[string]*queue
+		names    destination.Tree[*queue]  // but for internal ones
+		patterns destination.Tree[*bundle] // who wants queues that come later
 	}
-	life struct {
+	topics topics
+	purges purges
+	life   struct {
 		sync.Mutex
 		closed bool
 		wg     sync.WaitGroup
 	}
-	autos autoAcks
+	end    chan struct{} // closed by Close
+	autos  autoAcks
+	chores chores
+
+	deadlines deadlines
 
 	lastID        atomic.Uint64
 	cached        atomic.Int64
 	inTransaction atomic.Int64 // bytes held by open transactions
+	inMemory      atomic.Int64 // bytes of messages that are not in the log
+	dropped       atomic.Uint64
 	delivered     atomic.Uint64
 	subscriptions atomic.Int64
 	failure       sync.Once
@@ -40,14 +50,25 @@ func New(cfg Config) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg.withDefaults()}
+	b := &Broker{cfg: cfg.withDefaults(), end: make(chan struct{})}
 	b.queues.byName = map[string]*queue{}
+	b.topics.init()
+	b.purges.wake = make(chan struct{}, 1)
+	b.loadDurables()
+	b.autos.init()
+	b.chores.init()
+	b.deadlines.init()
 	for _, info := range b.cfg.Index.Queues() {
+		if info.Name == destination.Schedule {
+			continue
+		}
 		name, priority := destination.SplitLane(info.Name)
 		b.findOrAdd(name).lane(priority, info)
 	}
-	b.autos.init()
 	b.run(b.runAcks)
+	b.run(b.runChores)
+	b.run(b.runPurges)
+	b.run(b.runDue)
 	return b, nil
 }
 
@@ -56,10 +77,15 @@ func New(cfg Config) (*Broker, error) {
 // server's to close, before this.
 func (b *Broker) Close() {
 	b.life.Lock()
+	if !b.life.closed {
+		close(b.end)
+	}
 	b.life.closed = true
 	b.life.Unlock()
-	b.autos.close()
 	b.life.wg.Wait()
+	for _, q := range b.sortedQueues() {
+		q.stopTimer()
+	}
 }
 
 // run starts a goroutine that Close waits for; false if the broker is closed.
@@ -83,6 +109,10 @@ func (b *Broker) closed() bool {
 // calls it in log order. e may be nil; if it is not, the broker keeps it, reads
 // it later, and does not change it.
 func (b *Broker) Enqueued(name string, seq record.Sequence, at record.Position, size int, e *record.Enqueue) {
+	b.noteDeadline(e)
+	if name == destination.Schedule {
+		return // nobody consumes it
+	}
 	name, priority := destination.SplitLane(name)
 	for !b.findOrAdd(name).enqueued(priority, seq, at, size, e) {
 	}
@@ -118,10 +148,25 @@ func (b *Broker) findOrAdd(name string) *queue {
 	}
 	b.queues.Lock()
 	defer b.queues.Unlock()
+	return b.addLocked(name)
+}
+
+// addLocked is findOrAdd for a caller that holds Broker.queues.
+func (b *Broker) addLocked(name string) *queue {
 	q := b.queues.byName[name]
-	if q == nil {
-		q = newQueue(b, name)
-		b.queues.byName[name] = q
+	if q != nil {
+		return q
+	}
+	q = newQueue(b, name, b.policyOf(name))
+	b.queues.byName[name] = q
+	if _, orphan := b.durableOf(name); orphan {
+		b.purges.add(name)
+	}
+	if !destination.Internal(name) {
+		b.queues.names.Add(name, q)
+		for n := range b.queues.patterns.StandingFor(name) {
+			n.add(q, legPart{destination.Destination{Kind: destination.Queue, Pattern: true}, place{}})
+		}
 	}
 	return q
 }
@@ -132,9 +177,16 @@ func (b *Broker) forget(q *queue) {
 	defer b.queues.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.unused() && !q.dispatching {
+	if q.unused() && !q.dead {
 		q.dead = true
+		for _, leg := range q.consumers {
+			leg.attached = false
+			leg.reckon()
+			b.subscriptions.Add(-1)
+			leg.bundle.removed(q, leg.lastTag)
+		}
 		delete(b.queues.byName, q.name)
+		b.queues.names.Remove(q.name, q)
 	}
 }
 
@@ -145,16 +197,26 @@ func (b *Broker) nextID(scratch []byte) string {
 }
 
 func (b *Broker) failed(q *queue, err error) {
-	b.failure.Do(func() {
-		b.cfg.OnFailure(fmt.Errorf("dispatch queue %q: %w", q.name, err))
-	})
+	b.fail(fmt.Errorf("dispatch queue %q: %w", q.name, err))
+}
+
+func (b *Broker) fail(err error) { b.failure.Do(func() { b.cfg.OnFailure(err) }) }
+
+// Counters of a queue, since this leadership began.
+type Counters struct {
+	Redelivered  uint64 // deliveries that came back and that counted
+	Expired      uint64
+	DeadLettered uint64 // came back too often, or were refused for good
+	Discarded    uint64 // of the two before, those that no dead-letter queue keeps
 }
 
 // Stats are counters of a broker's life.
 type Stats struct {
 	Delivered     uint64
 	Subscriptions int
-	CachedBytes   int64 // of bodies that wait for delivery
+	CachedBytes   int64  // of bodies that wait for delivery
+	MemoryBytes   int64  // of messages that are not in the log: of topics and temporary queues
+	Dropped       uint64 // messages that a subscriber of a topic did not take in time
 }
 
 // Stats returns the counters.
@@ -163,6 +225,8 @@ func (b *Broker) Stats() Stats {
 		Delivered:     b.delivered.Load(),
 		Subscriptions: int(b.subscriptions.Load()),
 		CachedBytes:   b.cached.Load(),
+		MemoryBytes:   b.inMemory.Load(),
+		Dropped:       b.dropped.Load(),
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"baton/node/broker"
 	"baton/node/broker/brokertest"
+	"baton/node/broker/destination"
 	"baton/store/record"
 )
 
@@ -35,7 +36,7 @@ type consumer struct {
 func attach(t testing.TB, b *broker.Broker) *consumer {
 	c := &consumer{room: -1, more: make(chan struct{}, 1)}
 	c.sess = b.NewSession(c)
-	t.Cleanup(func() { c.sess.Close() })
+	t.Cleanup(func() { c.sess.Close(false) })
 	return c
 }
 
@@ -98,9 +99,13 @@ func (c *consumer) take(t testing.TB, n int) []broker.Delivery {
 	return got
 }
 
+func queueNamed(name string) []destination.Destination {
+	return []destination.Destination{{Kind: destination.Queue, Name: name}}
+}
+
 func (c *consumer) subscribe(t testing.TB, queue string, mode broker.Mode, prefetch int) *broker.Subscription {
 	t.Helper()
-	sub, err := c.sess.Subscribe(broker.SubscribeOptions{Queue: queue, Mode: mode, Prefetch: prefetch})
+	sub, err := c.sess.Subscribe(broker.SubscribeOptions{From: queueNamed(queue), Mode: mode, Prefetch: prefetch})
 	require.NoError(t, err)
 	c.sess.Start(sub)
 	sub.Resume()
@@ -110,7 +115,7 @@ func (c *consumer) subscribe(t testing.TB, queue string, mode broker.Mode, prefe
 func (c *consumer) publish(t testing.TB, queue string, from, to int) {
 	t.Helper()
 	for i := from; i <= to; i++ {
-		require.NoError(t, c.sess.Send(queue, record.Message{Priority: 4, Timestamp: 1, Body: []byte(strconv.Itoa(i))}, "", ""))
+		require.NoError(t, c.sess.Send(queueNamed(queue), record.Message{Priority: 4, Timestamp: 1, Body: []byte(strconv.Itoa(i))}, "", ""))
 	}
 	require.NoError(t, c.sess.Flush())
 }
@@ -167,6 +172,8 @@ func (*counted) Propose(*record.Batch, func(error))                        {}
 func (*counted) Queues() []broker.QueueInfo                                { return nil }
 func (*counted) Queue(string) (broker.QueueInfo, bool)                     { return broker.QueueInfo{}, false }
 func (*counted) Scan(string, record.Sequence, int) ([]broker.Entry, error) { return nil, nil }
+func (*counted) DueBefore(int64, broker.Due, int) ([]broker.Due, error)    { return nil, nil }
+func (*counted) Subscriptions() []broker.Durable                           { return nil }
 func (*counted) Enqueued(record.Position) (record.Enqueue, error) {
 	return record.Enqueue{}, errors.New("no content")
 }
@@ -178,7 +185,7 @@ func TestCacheBudget(t *testing.T) {
 	body := make([]byte, 100)
 	for q := range 10 {
 		for range 50 {
-			require.NoError(t, p.sess.Send(fmt.Sprint("q", q), record.Message{Body: body}, "", ""))
+			require.NoError(t, p.sess.Send(queueNamed(fmt.Sprint("q", q)), record.Message{Body: body}, "", ""))
 		}
 	}
 	require.NoError(t, p.sess.Flush())
@@ -279,7 +286,7 @@ func TestSnapshot(t *testing.T) {
 	require.Equal(t, uint64(3), rows[2].Depth)
 	require.Zero(t, rows[2].Consumers)
 	require.Equal(t, 2, b.Stats().Subscriptions)
-	c.sess.Close()
+	c.sess.Close(false)
 	require.Len(t, b.Snapshot(), 2, "a queue that never had a message is forgotten")
 	require.Equal(t, 3, log.Depth("new"))
 	attach(t, b).publish(t, "empty", 1, 1)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -13,9 +14,10 @@ import (
 type Proposer interface {
 	// Propose takes over b and calls done exactly once: with nil when the batch
 	// is committed on a quorum, with ErrNoQuorum when that did not happen in
-	// time, with ErrDiskFull when it was refused, with any other error when this
-	// node leads no more. After an error other than ErrDiskFull the outcome is
-	// in doubt. Propose may block for back-pressure, but must
+	// time, with ErrDiskFull or ErrBusy when it was refused, with any other error
+	// when this node leads no more. After an error other than these two the
+	// outcome is in doubt; after ErrNoQuorum the batch is in the log, and will be
+	// committed if this node leads for long enough. Propose may block for back-pressure, but must
 	// return when the leadership ends. done runs on the leader's goroutine and
 	// does not block; it may run before Propose returns.
 	Propose(b *record.Batch, done func(error))
@@ -28,6 +30,7 @@ type QueueInfo struct {
 	Bytes         uint64
 	Enqueued      uint64 // ever
 	Acked         uint64 // ever
+	Duplicates    uint64 // ever suppressed
 	NextSequence  record.Sequence
 	FirstSequence record.Sequence // no live message is before it; 0 if not known
 }
@@ -38,6 +41,23 @@ type Entry struct {
 	Position  record.Position
 	Size      int   // of the record, bytes
 	Timestamp int64 // Unix milliseconds
+	Deadline  int64 // of the message, Unix milliseconds; 0 = none
+	// Redeliveries is how often the message came back from a consumer.
+	Redeliveries uint32
+}
+
+// Due is a message with a deadline.
+type Due struct {
+	Queue   string
+	QueueID uint64 // of the index, from 1
+	Entry
+}
+
+// Durable is a durable subscription. Position is that of the record that made
+// it what it is.
+type Durable struct {
+	record.Subscribe
+	Position record.Position
 }
 
 // Index is the store's index. It holds everything that Enqueued and Acked were
@@ -50,6 +70,13 @@ type Index interface {
 	// Scan returns up to limit live messages with sequence >= from in rising
 	// order; fewer than limit only if there are no more.
 	Scan(queue string, from record.Sequence, limit int) ([]Entry, error)
+	// DueBefore returns up to limit messages of all queues with deadlines at or
+	// before t, Unix milliseconds, in the order of Deadline, QueueID and
+	// Sequence. It begins behind after, which is the last of an earlier call, or
+	// the zero Due to begin with the first.
+	DueBefore(t int64, after Due, limit int) ([]Due, error)
+	// Subscriptions returns the durable subscriptions, by client id and name.
+	Subscriptions() []Durable
 }
 
 // Messages reads single messages from the log.
@@ -68,10 +95,14 @@ var (
 	// ErrDiskFull is what a Proposer reports when the leader's disk takes only
 	// acknowledgements. Nothing was stored.
 	ErrDiskFull = errors.New("disk full: the message was not stored; consume messages or free space on the leader's disk, then send again")
+	// ErrBusy is what a Proposer reports when it took nothing, for too much awaits
+	// its commit or the leadership is being handed over.
+	ErrBusy = errors.New("the leader is busy: nothing was stored; send again later")
 	// ErrClosed means that the session or the broker is closed.
 	ErrClosed = errors.New("broker: closed")
-	// ErrQueueName means that a queue name cannot be used.
-	ErrQueueName = errors.New("invalid queue name")
+	// ErrDestination means that a destination is not there, or cannot be used in
+	// this way.
+	ErrDestination = errors.New("destination refused")
 	// ErrMessageSize means that a message does not fit into the log's format.
 	ErrMessageSize = errors.New("message is too large")
 	// ErrTransaction means that a transaction is not open, or not as the frame
@@ -86,6 +117,10 @@ var (
 // largest batch room for headers and for the frames before it.
 const BodyMax = 100 << 20
 
+// HeadersMax is how many headers a message may have. It leaves room for those
+// that the broker adds when it puts the message elsewhere.
+const HeadersMax = record.MaxHeaders - 16
+
 // batchSlack is what a batch of the log may need beside what was counted.
 const batchSlack = 64 << 10
 
@@ -98,6 +133,8 @@ type Config struct {
 	// to this leadership: node id and epoch are in it. It may hold letters, digits
 	// and dashes only: some clients of STOMP 1.0 escape what 1.0 does not.
 	IDPrefix string
+	// Policies of destinations; nil is the default for all.
+	Policies policy.Table
 
 	Window        int   // entries of a queue in memory; 1024
 	CacheBytes    int64 // bodies waiting for delivery, all queues; 64 MiB
@@ -115,6 +152,13 @@ type Config struct {
 	TransactionBytes   int           // of one, at most what one batch of the log holds; 64 MiB
 	TransactionMemory  int64         // of all sessions together; 256 MiB
 	TransactionTimeout time.Duration // from BEGIN on; 10 minutes
+
+	// Limits of what is not in the log: messages for subscribers of topics and of
+	// temporary destinations.
+	SubscriberMessages int   // waiting for one of them; 10000
+	SubscriberBytes    int   // of one of them; 8 MiB
+	MemoryBytes        int64 // of all of them; 256 MiB
+	Temporaries        int   // temporary destinations of one session; 1000
 
 	// OnFailure is called once, when index or log cannot be read. The queue is
 	// not dispatched any more: a message is never skipped. May be nil.
@@ -136,6 +180,12 @@ func (c Config) withDefaults() Config {
 	set(&c.BatchRecords, 256)
 	set(&c.InFlightBytes, 8<<20)
 	set(&c.InFlight, 2048)
+	set(&c.SubscriberMessages, 10000)
+	set(&c.SubscriberBytes, 8<<20)
+	set(&c.Temporaries, 1000)
+	if c.MemoryBytes == 0 {
+		c.MemoryBytes = 256 << 20
+	}
 	set(&c.Transactions, 100)
 	set(&c.TransactionBytes, 64<<20)
 	if c.TransactionMemory == 0 {
@@ -186,6 +236,8 @@ func (c Config) Validate() error {
 		{"PrefetchMax", int64(c.PrefetchMax)}, {"AckWindow", int64(c.AckWindow)},
 		{"BatchBytes", int64(c.BatchBytes)}, {"BatchRecords", int64(c.BatchRecords)},
 		{"InFlightBytes", int64(c.InFlightBytes)}, {"InFlight", int64(c.InFlight)},
+		{"SubscriberMessages", int64(c.SubscriberMessages)}, {"SubscriberBytes", int64(c.SubscriberBytes)},
+		{"MemoryBytes", c.MemoryBytes}, {"Temporaries", int64(c.Temporaries)},
 		{"Transactions", int64(c.Transactions)}, {"TransactionBytes", int64(c.TransactionBytes)},
 		{"TransactionMemory", c.TransactionMemory}, {"TransactionTimeout", int64(c.TransactionTimeout)},
 	} {

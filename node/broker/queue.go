@@ -2,10 +2,11 @@ package broker
 
 import (
 	"bytes"
-	"cmp"
 	"slices"
 	"sync"
+	"time"
 
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -17,6 +18,8 @@ const (
 	stateDelivered              // with a consumer, which has not settled it
 	stateHeld                   // with a consumer, which has settled it in an open transaction
 	stateAcking                 // its ack is proposed
+	stateDelayed                // came back, and waits until it is delivered again
+	stateDead                   // is not delivered any more, and on its way out
 )
 
 // entry is one message of a queue that is in memory.
@@ -26,8 +29,11 @@ type entry struct {
 	at        record.Position
 	size      int
 	timestamp int64
+	deadline  int64 // Unix milliseconds; 0: never
 	state     state
-	redeliver uint32          // how often it came back
+	again     bool            // it was delivered before
+	count     uint32          // how often it came back and that counts
+	due       time.Time       // when stateDelayed ends
 	borrowed  bool            // msg.Body is part of a buffer of the log
 	msg       *record.Message // nil: read it from the log
 	id        string          // message id, known since the last delivery
@@ -41,15 +47,21 @@ func (en *entry) is(s state) bool { return en.state == s && en.lane.delivered[en
 // queue is the memory of one queue: who consumes it, and its messages in lanes.
 // All fields below mu are guarded by it, and so are those of its lanes.
 type queue struct {
-	b    *Broker
-	name string
+	b      *Broker
+	name   string
+	policy policy.Policy
+	memory *memory // set if the queue is not in the log
 
 	mu       sync.Mutex
 	dead     bool // dropped from the table of queues
 	broken   bool // index or log cannot be read
+	orphan   bool // of a durable subscription that is no more
 	cached   int64
-	borrowed int     // entries of ready lists with a borrowed message
-	lanes    []*lane // those in use, the highest priority first
+	borrowed int         // entries of ready lists with a borrowed message
+	lanes    []*lane     // those in use, the highest priority first
+	delayed  []*entry    // by due, of all lanes
+	timer    *time.Timer // for the first of them, nil if there was never one
+	counters Counters
 
 	consumers   []*Subscription
 	turn        int // whose turn it is
@@ -57,7 +69,9 @@ type queue struct {
 	dispatching bool
 }
 
-func newQueue(b *Broker, name string) *queue { return &queue{b: b, name: name} }
+func newQueue(b *Broker, name string, policy policy.Policy) *queue {
+	return &queue{b: b, name: name, policy: policy}
+}
 
 // lane returns the lane of a priority. One that is new begins as info says.
 func (q *queue) lane(priority uint8, info QueueInfo) *lane {
@@ -82,9 +96,11 @@ func (q *queue) find(priority uint8) *lane {
 	return nil
 }
 
-// unused says that the queue never had a message and has no consumers.
+// unused says that the queue never had a message and nobody is there for it:
+// legs of patterns are for queues that exist.
 func (q *queue) unused() bool {
-	return len(q.consumers) == 0 && !slices.ContainsFunc(q.lanes, func(l *lane) bool { return l.last > 0 })
+	return !slices.ContainsFunc(q.consumers, func(c *Subscription) bool { return !c.wild }) && !q.dispatching &&
+		!slices.ContainsFunc(q.lanes, func(l *lane) bool { return l.last > 0 })
 }
 
 // enqueued adds a message. It is false if the queue is dead.
@@ -99,6 +115,9 @@ func (q *queue) enqueued(priority uint8, seq record.Sequence, at record.Position
 	l := q.lane(priority, QueueInfo{NextSequence: seq})
 	if !l.enqueued(seq, at, size, e) {
 		return true
+	}
+	if q.orphan {
+		q.b.purges.add(q.name)
 	}
 	q.kick()
 	if !q.dispatching {
@@ -121,6 +140,9 @@ func (q *queue) keep(en *entry, m *record.Message) {
 // release takes the message out of an entry, nil if it has none.
 func (q *queue) release(en *entry) *record.Message {
 	m := en.msg
+	if q.memory != nil {
+		return m // it is nowhere else
+	}
 	if m != nil {
 		if en.borrowed {
 			q.borrowed--
@@ -169,26 +191,6 @@ func (q *queue) moved(priority uint8, seq record.Sequence, at record.Position) {
 	}
 }
 
-// giveBack puts delivered entries back at their old places, to be redelivered.
-func (q *queue) giveBack(entries []*entry) {
-	for _, en := range entries {
-		delete(en.lane.delivered, en.seq)
-		en.state, en.owner = stateReady, nil
-		en.redeliver++
-		if len(entries) == 1 {
-			en.lane.insert(en)
-			return
-		}
-		en.lane.returned = append(en.lane.returned, en)
-	}
-	if len(entries) == 0 {
-		return
-	}
-	for _, l := range q.lanes {
-		slices.SortFunc(l.returned, func(x, y *entry) int { return cmp.Compare(x.seq, y.seq) })
-	}
-}
-
 // ackFailed gives back those of the entries whose ack is still in doubt.
 func (q *queue) ackFailed(entries []*entry) {
 	q.mu.Lock()
@@ -201,7 +203,7 @@ func (q *queue) ackFailed(entries []*entry) {
 			back = append(back, en)
 		}
 	}
-	q.giveBack(back)
+	q.giveBack(back, unsettled)
 	q.kick()
 }
 

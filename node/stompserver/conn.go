@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"baton/node/broker"
+	"baton/node/broker/destination"
+	"baton/node/broker/schedule"
 	"baton/node/stomp"
 )
 
@@ -31,7 +33,9 @@ type conn struct {
 	byKey    map[string]*consumer
 	byNumber map[uint64]*consumer
 	lastSub  uint64
-	headers  []headerField // scratch of SEND
+	headers  []headerField             // scratch of SEND
+	to       []destination.Destination // scratch of SEND and SUBSCRIBE
+	plan     schedule.Plan             // of the last SEND
 
 	writerDone chan struct{}
 }
@@ -62,7 +66,7 @@ func (c *conn) runConn() {
 	} else {
 		c.out.close()
 	}
-	if err := c.sess.Close(); err != nil && !errors.Is(err, broker.ErrClosed) {
+	if err := c.sess.Close(!polite && !c.s.closing()); err != nil && !errors.Is(err, broker.ErrClosed) {
 		c.s.cfg.Logger.Warn("close session", "error", err)
 	}
 	if polite {

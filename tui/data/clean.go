@@ -50,7 +50,7 @@ func cleanTree(t *Tree) {
 
 func cleanProcesses(ps []Process) {
 	for i := range ps {
-		clean(&ps[i].Name, &ps[i].Kind, &ps[i].State, &ps[i].Exit)
+		clean(&ps[i].Name, &ps[i].Kind, &ps[i].State, &ps[i].Exit, &ps[i].Mode)
 	}
 }
 

@@ -117,12 +117,13 @@ const (
 
 // Process is one child of a launched cluster.
 type Process struct {
-	Name  string // node id, or the name of the ZooKeeper process
+	Name  string // node id, or the name of a ZooKeeper process
 	Kind  string // "node" or "zookeeper"
 	State string
 	PID   int
 	Since time.Time // of the state
 	Exit  string    // how it ended, while exited: "killed (SIGKILL)"
+	Mode  string    // of a real ZooKeeper server: leader, follower, standalone, no quorum; else ""
 }
 
 // Tree is the ZooKeeper tree of a cluster.

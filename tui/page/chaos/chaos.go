@@ -79,8 +79,12 @@ func targetsLine(f page.Frame, target string, w int) string {
 		if n := f.Snap.NodeByID(id); n != nil {
 			glyph, role = page.StateLook(t, n.State)
 			word = " " + n.State.Word()
-		} else if p := f.Snap.ProcessByName(id); p != nil && p.State != data.ProcessRunning {
-			glyph, role = t.Glyphs.Down, style.Bad
+		} else if p := f.Snap.ProcessByName(id); p != nil {
+			if p.State != data.ProcessRunning {
+				glyph, role = t.Glyphs.Down, style.Bad
+			} else if p.Mode != "" {
+				word = " " + p.Mode
+			}
 		}
 		if id == target {
 			line += t.Paint(role, glyph) + t.Paint(style.Badge, " "+id+word+" ") + "  "
