@@ -260,7 +260,7 @@ func (b *catchUpBench) catchUp(ctx context.Context) error {
 	for {
 		f, end := b.view(ctx)
 		switch {
-		case f.State == adminapi.StateInSync:
+		case f.State == adminapi.StateInSync && f.Flushed >= from+b.r.Behind: // it may be called in sync for being late only
 			b.r.Seconds = time.Since(m.at).Seconds()
 			b.r.During = m.rate(b.l)
 			b.r.Bytes = f.Flushed - from
