@@ -189,10 +189,10 @@ func (l *Leader) attach(s *session, p transport.Peer, answer wire.Position) erro
 		return err
 	}
 	pe := s.pe
-	pe.incarnation, pe.remote, pe.applied = p.Incarnation, s.conn.Remote(), 0
-	pe.prog.Attached(answer.At, answer.LeaderEnd, l.cfg.Now())
+	pe.remote, pe.applied = s.conn.Remote(), 0
+	pe.Attached(p.Incarnation, answer.At, answer.LeaderEnd, l.cfg.Now())
 	pe.state = progress.Probing
-	voter := l.counts(p.Node, pe)
+	voter := pe.Counts()
 	l.mu.Unlock()
 	if f := l.cfg.Listener.FollowerAttached; f != nil {
 		f(FollowerAttached{Node: p.Node, Incarnation: p.Incarnation, Remote: s.conn.Remote(),
@@ -283,7 +283,7 @@ func (s *session) acked(a wire.Ack) error {
 	if wake {
 		s.blocked = false
 	}
-	counted := l.counts(s.node, s.pe)
+	counted := s.pe.Counts()
 	changed := s.pe.prog.State() != before
 	l.mu.Unlock()
 	if wake {

@@ -82,9 +82,8 @@ func (l *Leader) forget(s *session, p transport.Peer) error {
 		return errReplaced
 	}
 	pe := s.pe
-	pe.incarnation, pe.remote, pe.applied = p.Incarnation, s.conn.Remote(), 0
-	pe.prog.Attached(0, 0, l.cfg.Now())
-	pe.prog.Lost()
+	pe.remote, pe.applied = s.conn.Remote(), 0
+	pe.Replaced(p.Incarnation, l.cfg.Now())
 	pe.state = progress.Probing
 	return nil
 }
