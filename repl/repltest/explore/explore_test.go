@@ -16,7 +16,7 @@ import (
 // within other ones, given as epochs,records,crashes,wipes,states, where states
 // is when to give up, 0 = never.
 func TestExplore(t *testing.T) {
-	bounds := "2,2,1,1,0"
+	bounds := "2,3,2,1,0"
 	if testing.Short() {
 		bounds = "2,1,1,1,0"
 	}
@@ -34,6 +34,21 @@ func TestExplore(t *testing.T) {
 	require.Empty(t, r.Violation, strings.Join(r.Trace, "\n"))
 }
 
+// TestPromiseToTheLeaderIsNotWhatKeepsRecords: a follower that attaches without
+// promising its leader's epoch loses nothing, because from its first batch of
+// that epoch on its log says the same, and no leader of an earlier epoch may cut
+// that. The promise is kept, so that one rule refuses every frame.
+func TestPromiseToTheLeaderIsNotWhatKeepsRecords(t *testing.T) {
+	cfg := explore.Config{Epochs: 2, Records: 2, Crashes: 2, Wipes: 1, Plant: explore.PlantNoSeal}
+	if testing.Short() {
+		cfg.Records, cfg.Crashes = 1, 1
+	}
+	r, err := explore.Run(cfg)
+	require.NoError(t, err)
+	require.True(t, r.Complete)
+	require.Empty(t, r.Violation, strings.Join(r.Trace, "\n"))
+}
+
 // TestPlantedFaultsAreFound shows that a rule that is left out is missed.
 func TestPlantedFaultsAreFound(t *testing.T) {
 	if testing.Short() {
@@ -45,6 +60,8 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		"counted by the registry of now": {Epochs: 3, Records: 1, Crashes: 1, Wipes: 1, Plant: explore.PlantRegistryNow},
 		"committed by counting":          {Epochs: 4, Plant: explore.PlantCommitOld},
 		"lower epochs are not refused":   {Epochs: 2, Records: 1, Plant: explore.PlantNoRefusal},
+		"acknowledged before the flush":  {Epochs: 3, Records: 1, Crashes: 1, Plant: explore.PlantAckEarly},
+		"a position from memory":         {Epochs: 4, Records: 2, Plant: explore.PlantMemoryPosition},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.States = 8_000_000
