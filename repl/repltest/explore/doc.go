@@ -8,8 +8,9 @@
 // place in it: an election may begin at any moment, an ack may arrive at any
 // later moment or never, a leader may go on long after its epoch is over, an
 // elector may see any quorum of the promises. Who is elected, who may lead,
-// what is committed and where logs part is asked of the production rules.
-// ZooKeeper itself forgets nothing here.
+// what is committed, which disk may be replaced and where logs part is asked of
+// the production rules. ZooKeeper may go back to a copy of itself, once; it is
+// not wiped here.
 //
 // # What is left out, and why nothing is missed
 //
