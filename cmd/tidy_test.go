@@ -116,6 +116,7 @@ var layers = []layer{
 	{dir: "node/events", may: []string{"node/adminapi"}},
 	{dir: "node/client", may: []string{"node/client"}},
 	{dir: "node/supervisor", may: []string{"node/supervisor"}},
+	{dir: "node/broker/brokertest", may: []string{"node/broker", "store"}},
 	{dir: "node/broker", may: []string{"node/broker", "node/adminapi", "store/record"}},
 	{dir: "node", may: []string{"node", "store", "repl", "zkclient"}},
 	{dir: "demo", may: []string{"demo", "node/adminapi", "node/client", "node/supervisor", "zkclient/ensemble"}},

@@ -78,6 +78,7 @@ func (r *role) promote(epoch record.Epoch) bool {
 	l.wg.Go(l.runCommit)
 	l.wg.Go(l.runServe)
 	l.wg.Go(l.runCompact)
+	l.wg.Go(l.runForget)
 	l.wg.Go(l.runWatchLog)
 	return true
 }

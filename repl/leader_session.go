@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"baton/repl/diverge"
+	"baton/repl/pace"
 	"baton/repl/progress"
 	"baton/repl/transport"
 	"baton/repl/wire"
@@ -20,7 +21,7 @@ const (
 	// commitDelay is how long a moved commit position waits for an Append to
 	// travel with before it is sent alone.
 	commitDelay = time.Millisecond
-	// pauseMax bounds the pause after one chunk of a catch-up.
+	// pauseMax bounds how long a catch-up that is paced does not look up.
 	pauseMax = 50 * time.Millisecond
 )
 
@@ -45,6 +46,7 @@ type session struct {
 	rttAt  time.Time
 
 	sentCommit record.Position // runSend's own
+	pace       pace.Pacer      // of a catch-up or a snapshot; runSend's or runGive's own
 
 	giving *giving // set before runGive starts, nil in a session that sends the log
 }

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	autoRetryInterval = time.Second // after ErrNoQuorum or ErrDiskFull
-	autoBatchMax      = 64 << 10    // acks in one proposal
+	retryInterval = time.Second // after a proposal that was refused for now
+	autoBatchMax  = 64 << 10    // acks in one proposal
 )
 
 // autoAcks gathers the acks of mode Auto until runAcks proposes them. Bounded
@@ -19,22 +19,9 @@ type autoAcks struct {
 	mu      sync.Mutex
 	waiting []ackSet
 	wake    chan struct{} // one token: there is something
-	end     chan struct{}
 }
 
-func (a *autoAcks) init() {
-	a.wake, a.end = make(chan struct{}, 1), make(chan struct{})
-}
-
-func (a *autoAcks) close() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	select {
-	case <-a.end:
-	default:
-		close(a.end)
-	}
-}
+func (a *autoAcks) init() { a.wake = make(chan struct{}, 1) }
 
 func (a *autoAcks) add(entries []*entry) {
 	if len(entries) == 0 {
@@ -75,7 +62,7 @@ func (a *autoAcks) take() []ackSet {
 func (b *Broker) runAcks() {
 	for {
 		select {
-		case <-b.autos.end:
+		case <-b.end:
 			return
 		case <-b.autos.wake:
 		}
@@ -96,21 +83,21 @@ func (b *Broker) proposeAcks(sets []ackSet) bool {
 	outcome := make(chan error, 1)
 	b.cfg.Proposer.Propose(batch, func(err error) { outcome <- err })
 	select {
-	case <-b.autos.end:
+	case <-b.end:
 		return false
 	case err := <-outcome:
 		if err == nil {
 			return true
 		}
-		if !errors.Is(err, ErrNoQuorum) && !errors.Is(err, ErrDiskFull) {
+		if !errors.Is(err, ErrNoQuorum) && !errors.Is(err, ErrDiskFull) && !errors.Is(err, ErrBusy) {
 			b.cfg.Logger.Info("acks of auto-mode deliveries are in doubt", "error", err)
 			return true // this leadership is over
 		}
 	}
-	retry := time.NewTimer(autoRetryInterval)
+	retry := time.NewTimer(retryInterval)
 	defer retry.Stop()
 	select {
-	case <-b.autos.end:
+	case <-b.end:
 		return false
 	case <-retry.C:
 	}

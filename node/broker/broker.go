@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"baton/node/broker/destination"
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -24,7 +25,11 @@ type Broker struct {
 		closed bool
 		wg     sync.WaitGroup
 	}
-	autos autoAcks
+	end    chan struct{} // closed by Close
+	autos  autoAcks
+	chores chores
+
+	deadlines deadlines
 
 	lastID        atomic.Uint64
 	cached        atomic.Int64
@@ -40,14 +45,21 @@ func New(cfg Config) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg.withDefaults()}
+	b := &Broker{cfg: cfg.withDefaults(), end: make(chan struct{})}
 	b.queues.byName = map[string]*queue{}
+	b.autos.init()
+	b.chores.init()
+	b.deadlines.init()
 	for _, info := range b.cfg.Index.Queues() {
+		if info.Name == destination.Schedule {
+			continue
+		}
 		name, priority := destination.SplitLane(info.Name)
 		b.findOrAdd(name).lane(priority, info)
 	}
-	b.autos.init()
 	b.run(b.runAcks)
+	b.run(b.runChores)
+	b.run(b.runDue)
 	return b, nil
 }
 
@@ -56,10 +68,15 @@ func New(cfg Config) (*Broker, error) {
 // server's to close, before this.
 func (b *Broker) Close() {
 	b.life.Lock()
+	if !b.life.closed {
+		close(b.end)
+	}
 	b.life.closed = true
 	b.life.Unlock()
-	b.autos.close()
 	b.life.wg.Wait()
+	for _, q := range b.sortedQueues() {
+		q.stopTimer()
+	}
 }
 
 // run starts a goroutine that Close waits for; false if the broker is closed.
@@ -83,6 +100,10 @@ func (b *Broker) closed() bool {
 // calls it in log order. e may be nil; if it is not, the broker keeps it, reads
 // it later, and does not change it.
 func (b *Broker) Enqueued(name string, seq record.Sequence, at record.Position, size int, e *record.Enqueue) {
+	b.noteDeadline(e)
+	if name == destination.Schedule {
+		return // nobody consumes it
+	}
 	name, priority := destination.SplitLane(name)
 	for !b.findOrAdd(name).enqueued(priority, seq, at, size, e) {
 	}
@@ -110,6 +131,15 @@ func (b *Broker) find(name string) *queue {
 	b.queues.RLock()
 	defer b.queues.RUnlock()
 	return b.queues.byName[name]
+}
+
+// policyOf returns the policy of a queue, whether it is there or not.
+func (b *Broker) policyOf(name string) *policy.Policy {
+	if q := b.find(name); q != nil {
+		return &q.policy
+	}
+	p := b.cfg.Policies.Of(destination.Queue, name)
+	return &p
 }
 
 func (b *Broker) findOrAdd(name string) *queue {
@@ -145,9 +175,17 @@ func (b *Broker) nextID(scratch []byte) string {
 }
 
 func (b *Broker) failed(q *queue, err error) {
-	b.failure.Do(func() {
-		b.cfg.OnFailure(fmt.Errorf("dispatch queue %q: %w", q.name, err))
-	})
+	b.fail(fmt.Errorf("dispatch queue %q: %w", q.name, err))
+}
+
+func (b *Broker) fail(err error) { b.failure.Do(func() { b.cfg.OnFailure(err) }) }
+
+// Counters of a queue, since this leadership began.
+type Counters struct {
+	Redelivered  uint64 // deliveries that came back and that counted
+	Expired      uint64
+	DeadLettered uint64 // came back too often, or were refused for good
+	Discarded    uint64 // of the two before, those that no dead-letter queue keeps
 }
 
 // Stats are counters of a broker's life.

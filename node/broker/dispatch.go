@@ -12,12 +12,13 @@ const picksMax = 64
 
 // pick is a message that was given to a consumer and must now be delivered.
 type pick struct {
-	en  *entry
-	to  *Subscription
-	tag uint64
-	at  record.Position // of its record
-	msg *record.Message
-	how uint32 // redeliveries
+	en    *entry
+	to    *Subscription
+	tag   uint64
+	at    record.Position // of its record
+	msg   *record.Message
+	how   uint32 // redeliveries that count
+	again bool   // it was delivered before
 }
 
 // runDispatch delivers until there is nothing to deliver or nobody to take it.
@@ -69,6 +70,14 @@ func (q *queue) choose(picks []pick) ([]pick, *lane) {
 		if en == nil {
 			return picks, l
 		}
+		if c, dead := q.verdict(en, false); dead {
+			if q.b.chores.full(q) {
+				break
+			}
+			l.popFront()
+			q.bury(c)
+			continue
+		}
 		to := q.nextConsumer(en.size)
 		if to == nil {
 			break
@@ -78,7 +87,7 @@ func (q *queue) choose(picks []pick) ([]pick, *lane) {
 		en.state, en.owner, en.tag = stateDelivered, to, to.lastTag
 		l.delivered[en.seq] = en
 		to.hold(en)
-		p := pick{en, to, en.tag, en.at, q.release(en), en.redeliver}
+		p := pick{en, to, en.tag, en.at, q.release(en), en.count, en.again}
 		if p.msg != nil {
 			en.id = p.msg.ID
 		}
@@ -124,45 +133,56 @@ func (q *queue) deliver(picks []pick) error {
 			}
 		}
 		p.to.client.Deliver(Delivery{
-			Subscription: p.to, Message: p.msg, Tag: p.tag, Redeliveries: int(p.how), Reserved: p.en.size,
+			Subscription: p.to, Message: p.msg, Tag: p.tag, Redelivered: p.again, Redeliveries: int(p.how), Reserved: p.en.size,
 		})
 	}
 	q.b.delivered.Add(uint64(len(picks)))
 	return nil
 }
 
-// load reads a pick's message from the log. It is gone if an ack that was in
-// doubt has been committed after all, and its place in the log reused. If it
-// was moved since it was picked it is read from where the index has it now.
+// load reads a pick's message from the log.
 func (q *queue) load(p *pick) (gone bool, err error) {
-	var e record.Enqueue
-	l := p.en.lane
-	for at := p.at; ; {
-		e, err = q.b.cfg.Messages.Enqueued(at)
-		if err == nil && e.Queue != l.name {
-			err = fmt.Errorf("broker: the message belongs to queue %q, not %q", e.Queue, l.name)
-		}
-		if err == nil {
-			break
-		}
-		err = fmt.Errorf("read message %d at position %d: %w", p.en.seq, at, err)
-		found, errScan := q.b.cfg.Index.Scan(l.name, p.en.seq, 1)
-		if errScan != nil {
-			return false, errors.Join(err, errScan)
-		}
-		if len(found) == 0 || found[0].Sequence != p.en.seq {
-			return true, nil
-		}
-		if found[0].Position == at {
-			return false, err
-		}
-		at = found[0].Position
+	e, gone, err := q.read(p.en, p.at)
+	if gone || err != nil {
+		return gone, err
 	}
 	p.msg = &e.Message
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p.en.id, p.en.timestamp = p.msg.ID, p.msg.Timestamp
 	return false, nil
+}
+
+// read reads an entry's message from the log; see Broker.read.
+func (q *queue) read(en *entry, at record.Position) (e record.Enqueue, gone bool, err error) {
+	return q.b.read(en.lane.name, en.seq, at)
+}
+
+// read reads a message of a queue of the log. It is gone if an ack that was in
+// doubt has been committed after all, and its place in the log reused. If it
+// was moved it is read from where the index has it now.
+func (b *Broker) read(name string, seq record.Sequence, at record.Position) (e record.Enqueue, gone bool, err error) {
+	for {
+		e, err = b.cfg.Messages.Enqueued(at)
+		if err == nil && e.Queue != name {
+			err = fmt.Errorf("broker: the message belongs to queue %q, not %q", e.Queue, name)
+		}
+		if err == nil {
+			return e, false, nil
+		}
+		err = fmt.Errorf("read message %d at position %d: %w", seq, at, err)
+		found, errScan := b.cfg.Index.Scan(name, seq, 1)
+		if errScan != nil {
+			return e, false, errors.Join(err, errScan)
+		}
+		if len(found) == 0 || found[0].Sequence != seq {
+			return e, true, nil
+		}
+		if found[0].Position == at {
+			return e, false, err
+		}
+		at = found[0].Position
+	}
 }
 
 // forgo drops a pick whose message is gone.
@@ -198,5 +218,5 @@ func (q *queue) undo(picks []pick) {
 			back = append(back, picks[i].en)
 		}
 	}
-	q.giveBack(back)
+	q.giveBack(back, undelivered)
 }

@@ -74,7 +74,8 @@ func (l *lane) enqueued(seq record.Sequence, at record.Position, size int, e *re
 	if seq == l.tail && l.goneWhileScanning == nil && len(l.ready) < l.q.b.cfg.Window {
 		en := &entry{lane: l, seq: seq, at: at, size: size}
 		if e != nil {
-			en.timestamp = e.Message.Timestamp
+			en.timestamp, en.deadline = e.Message.Timestamp, e.Message.Deadline
+			en.count, en.again = e.Message.Redeliveries, e.Message.Redeliveries > 0
 			l.q.keep(en, &e.Message)
 		}
 		l.ready = append(l.ready, en)
@@ -86,22 +87,26 @@ func (l *lane) enqueued(seq record.Sequence, at record.Position, size int, e *re
 // acked removes messages for good.
 func (l *lane) acked(seqs []record.Sequence) {
 	for _, seq := range seqs {
+		if l.goneWhileScanning != nil && seq >= l.tail {
+			l.goneWhileScanning[seq] = struct{}{}
+		}
 		if en := l.delivered[seq]; en != nil {
 			switch en.state { // but for acking, by an ack whose outcome was in doubt
 			case stateDelivered:
 				en.owner.drop(en)
 			case stateAcking:
 				en.owner.acking--
+			case stateDelayed:
+				l.q.undelay(en)
 			}
-			en.owner.reckon()
+			if en.owner != nil {
+				en.owner.reckon()
+			}
 			delete(l.delivered, seq)
 			continue
 		}
-		if l.remove(&l.returned, seq) || l.remove(&l.ready, seq) {
-			continue
-		}
-		if l.goneWhileScanning != nil && seq >= l.tail {
-			l.goneWhileScanning[seq] = struct{}{}
+		if !l.remove(&l.returned, seq) {
+			l.remove(&l.ready, seq)
 		}
 	}
 }
@@ -138,6 +143,12 @@ func search(list []*entry, seq record.Sequence) (int, bool) {
 	return slices.BinarySearchFunc(list, seq, func(en *entry, s record.Sequence) int { return cmp.Compare(en.seq, s) })
 }
 
+// newEntry is an entry as the index has it.
+func newEntry(l *lane, f Entry) *entry {
+	return &entry{lane: l, seq: f.Sequence, at: f.Position, size: f.Size, timestamp: f.Timestamp,
+		deadline: f.Deadline, count: f.Redeliveries, again: f.Redeliveries > 0}
+}
+
 // refill reads the next entries of the lane from the index. Only the
 // dispatcher of the queue calls it, without the lock.
 func (l *lane) refill(limit int) error {
@@ -161,8 +172,8 @@ func (l *lane) refill(limit int) error {
 			panic(fmt.Sprintf("broker: scan of %q from %d returned %d", l.name, l.tail, f.Sequence))
 		}
 		l.tail = f.Sequence + 1
-		if _, ok := gone[f.Sequence]; !ok {
-			l.ready = append(l.ready, &entry{lane: l, seq: f.Sequence, at: f.Position, size: f.Size, timestamp: f.Timestamp})
+		if _, ok := gone[f.Sequence]; !ok && l.delivered[f.Sequence] == nil {
+			l.ready = append(l.ready, newEntry(l, f))
 		}
 	}
 	if len(found) < limit {

@@ -2,10 +2,12 @@ package broker
 
 import (
 	"bytes"
-	"cmp"
 	"slices"
 	"sync"
+	"time"
 
+	"baton/node/broker/destination"
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -17,6 +19,8 @@ const (
 	stateDelivered              // with a consumer, which has not settled it
 	stateHeld                   // with a consumer, which has settled it in an open transaction
 	stateAcking                 // its ack is proposed
+	stateDelayed                // came back, and waits until it is delivered again
+	stateDead                   // is not delivered any more, and on its way out
 )
 
 // entry is one message of a queue that is in memory.
@@ -26,8 +30,11 @@ type entry struct {
 	at        record.Position
 	size      int
 	timestamp int64
+	deadline  int64 // Unix milliseconds; 0: never
 	state     state
-	redeliver uint32          // how often it came back
+	again     bool            // it was delivered before
+	count     uint32          // how often it came back and that counts
+	due       time.Time       // when stateDelayed ends
 	borrowed  bool            // msg.Body is part of a buffer of the log
 	msg       *record.Message // nil: read it from the log
 	id        string          // message id, known since the last delivery
@@ -41,15 +48,19 @@ func (en *entry) is(s state) bool { return en.state == s && en.lane.delivered[en
 // queue is the memory of one queue: who consumes it, and its messages in lanes.
 // All fields below mu are guarded by it, and so are those of its lanes.
 type queue struct {
-	b    *Broker
-	name string
+	b      *Broker
+	name   string
+	policy policy.Policy
 
 	mu       sync.Mutex
 	dead     bool // dropped from the table of queues
 	broken   bool // index or log cannot be read
 	cached   int64
-	borrowed int     // entries of ready lists with a borrowed message
-	lanes    []*lane // those in use, the highest priority first
+	borrowed int         // entries of ready lists with a borrowed message
+	lanes    []*lane     // those in use, the highest priority first
+	delayed  []*entry    // by due, of all lanes
+	timer    *time.Timer // for the first of them, nil if there was never one
+	counters Counters
 
 	consumers   []*Subscription
 	turn        int // whose turn it is
@@ -57,7 +68,9 @@ type queue struct {
 	dispatching bool
 }
 
-func newQueue(b *Broker, name string) *queue { return &queue{b: b, name: name} }
+func newQueue(b *Broker, name string) *queue {
+	return &queue{b: b, name: name, policy: b.cfg.Policies.Of(destination.Queue, name)}
+}
 
 // lane returns the lane of a priority. One that is new begins as info says.
 func (q *queue) lane(priority uint8, info QueueInfo) *lane {
@@ -169,26 +182,6 @@ func (q *queue) moved(priority uint8, seq record.Sequence, at record.Position) {
 	}
 }
 
-// giveBack puts delivered entries back at their old places, to be redelivered.
-func (q *queue) giveBack(entries []*entry) {
-	for _, en := range entries {
-		delete(en.lane.delivered, en.seq)
-		en.state, en.owner = stateReady, nil
-		en.redeliver++
-		if len(entries) == 1 {
-			en.lane.insert(en)
-			return
-		}
-		en.lane.returned = append(en.lane.returned, en)
-	}
-	if len(entries) == 0 {
-		return
-	}
-	for _, l := range q.lanes {
-		slices.SortFunc(l.returned, func(x, y *entry) int { return cmp.Compare(x.seq, y.seq) })
-	}
-}
-
 // ackFailed gives back those of the entries whose ack is still in doubt.
 func (q *queue) ackFailed(entries []*entry) {
 	q.mu.Lock()
@@ -201,7 +194,7 @@ func (q *queue) ackFailed(entries []*entry) {
 			back = append(back, en)
 		}
 	}
-	q.giveBack(back)
+	q.giveBack(back, unsettled)
 	q.kick()
 }
 

@@ -99,6 +99,11 @@ func (s *Session) Send(queue string, m record.Message, tx, receipt string) error
 	if err := CheckQueueName(queue); err != nil {
 		return s.Refuse(tx, err)
 	}
+	m.Deadline = s.b.policyOf(queue).Expiry.Deadline(s.b.cfg.Now().UnixMilli(), m.Deadline)
+	return s.send(queue, m, tx, receipt)
+}
+
+func (s *Session) send(queue string, m record.Message, tx, receipt string) error {
 	if err := checkSize(&m); err != nil {
 		return s.Refuse(tx, err)
 	}
@@ -106,7 +111,10 @@ func (s *Session) Send(queue string, m record.Message, tx, receipt string) error
 		s.scratch = make([]byte, 64)
 	}
 	m.ID = s.b.nextID(s.scratch)
-	s.message = record.Enqueue{Queue: destination.Lane(queue, m.Priority), Message: m}
+	s.message = record.Enqueue{Queue: queue, Message: m}
+	if queue != destination.Schedule {
+		s.message.Queue = destination.Lane(queue, m.Priority)
+	}
 	defer func() { s.message = record.Enqueue{} }()
 	if tx != "" {
 		if err := s.sendIn(tx); err != nil {
@@ -169,8 +177,8 @@ func (u *unit) failed() {
 
 // checkSize refuses what the log could not be read back with.
 func checkSize(m *record.Message) error {
-	if len(m.Headers) > record.MaxHeaders {
-		return fmt.Errorf("%w (it has %d headers, at most %d)", ErrMessageSize, len(m.Headers), record.MaxHeaders)
+	if len(m.Headers) > HeadersMax {
+		return fmt.Errorf("%w (it has %d headers, at most %d)", ErrMessageSize, len(m.Headers), HeadersMax)
 	}
 	for i := range m.Headers {
 		if n := max(len(m.Headers[i].Name), len(m.Headers[i].Value)); n > record.MaxStringSize {
@@ -351,7 +359,7 @@ func (s *Session) Start(sub *Subscription) { sub.start() }
 // Unsubscribe ends a subscription; what it has not settled goes back to the
 // queue. The client must refuse its deliveries before this.
 func (s *Session) Unsubscribe(sub *Subscription) {
-	sub.stop()
+	sub.stop(unsettled)
 	s.subs = slices.DeleteFunc(s.subs, func(x *Subscription) bool { return x == sub })
 }
 
@@ -365,13 +373,19 @@ func (s *Session) Abort() {
 
 // Close proposes what is left, unless the session is aborted, rolls open
 // transactions back and ends the subscriptions. Acks that await their commit
-// stay as they are.
-func (s *Session) Close() error {
+// stay as they are. broken says that the client did not mean to leave: the
+// message that each consumer was at may be the reason, and counts as delivered
+// in vain.
+func (s *Session) Close(broken bool) error {
 	err := s.Flush()
 	s.Abort()
 	s.closeTransactions()
+	why := unsettled
+	if broken {
+		why = lost
+	}
 	for _, sub := range s.subs {
-		sub.stop()
+		sub.stop(why)
 	}
 	s.subs = nil
 	return err

@@ -15,6 +15,9 @@ func (b *Broker) Snapshot() []adminapi.Queue {
 	rows := map[string]adminapi.Queue{}
 	for _, i := range b.cfg.Index.Queues() {
 		name, _ := destination.SplitLane(i.Name)
+		if name == destination.Schedule {
+			continue // Stats has it
+		}
 		row := rows[name]
 		rows[name] = adminapi.Queue{Name: name, Depth: row.Depth + i.Depth, Bytes: row.Bytes + i.Bytes,
 			Enqueued: row.Enqueued + i.Enqueued, Acked: row.Acked + i.Acked}
@@ -48,7 +51,11 @@ func (q *queue) summary() (pending, consumers int, oldest int64) {
 		if l.front() == nil && len(l.delivered) == 0 && l.tail <= l.last && !q.dispatching && !q.broken {
 			q.peek(l)
 		}
-		pending += len(l.delivered)
+		for _, en := range l.delivered {
+			if en.owner != nil {
+				pending++
+			}
+		}
 		if first := l.oldest(); first > 0 && (oldest == 0 || first < oldest) {
 			oldest = first
 		}

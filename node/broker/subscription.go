@@ -40,7 +40,8 @@ type Delivery struct {
 	Subscription *Subscription
 	Message      *record.Message
 	Tag          uint64 // names the delivery on this subscription, rising from 1
-	Redeliveries int    // how often the message came back before
+	Redelivered  bool   // the message was delivered before
+	Redeliveries int    // how often it came back and that counted
 	Reserved     int    // the size that was given to Reserve
 }
 
@@ -107,7 +108,7 @@ func (c *Subscription) start() {
 }
 
 // stop detaches the consumer; what it has not settled goes back.
-func (c *Subscription) stop() {
+func (c *Subscription) stop(why comeback) {
 	q := c.q
 	if q == nil {
 		return
@@ -120,7 +121,7 @@ func (c *Subscription) stop() {
 	c.attached = false
 	c.b.subscriptions.Add(-1)
 	q.consumers = slices.DeleteFunc(q.consumers, func(x *Subscription) bool { return x == c })
-	q.giveBack(c.take(len(c.unsettled)))
+	q.giveBack(c.take(len(c.unsettled)), why)
 	c.reckon()
 	q.kick()
 	forget := q.unused()
@@ -212,13 +213,14 @@ func (c *Subscription) ack(ref Ref) ([]*entry, error) {
 	return entries, err
 }
 
-// nack gives what a reference covers back to the queue.
+// nack gives what a reference covers back to the queue. It is delivered again
+// when the queue's policy says so.
 func (c *Subscription) nack(ref Ref) error {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
 	entries, err := c.settle(ref)
 	if err == nil {
-		c.q.giveBack(entries)
+		c.q.giveBack(entries, refused)
 		c.q.kick()
 	}
 	return err

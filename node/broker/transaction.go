@@ -265,7 +265,7 @@ func (q *queue) awaitHeld(entries []*entry) []*entry {
 func (q *queue) nackHeld(entries []*entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.giveBack(q.held(entries))
+	q.giveBack(q.held(entries), refused)
 	q.kick()
 }
 
@@ -283,7 +283,7 @@ func (q *queue) restore(entries []*entry, toConsumers bool) {
 			back = append(back, en)
 		}
 	}
-	q.giveBack(back)
+	q.giveBack(back, unsettled)
 	q.kick()
 }
 
