@@ -1,13 +1,12 @@
 package inspect
 
 import (
-	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"baton/store"
@@ -28,10 +27,12 @@ type Stats struct {
 	Queues    []QueueStats           `json:"queues"`  // sorted by name
 	DiskBytes int64                  `json:"disk_bytes"`
 	HasIndex  bool                   `json:"has_index"`
+	// Uncounted is why Queues is empty although it should not be.
+	Uncounted string `json:"uncounted,omitempty"`
 }
 
-// QueueStats counts the records of one queue in the log that is there: Depth is
-// right as long as the log begins at 0 and no message was acknowledged twice.
+// QueueStats counts the messages of a queue since its first, as of the end of
+// the log, of which the last part may not be committed.
 type QueueStats struct {
 	Name     string `json:"name"`
 	Enqueued uint64 `json:"enqueued"`
@@ -40,48 +41,34 @@ type QueueStats struct {
 }
 
 // Summarize reads a whole directory. The memory it takes grows with the number
-// of queues, not with their depth.
-func Summarize(dir string, finding func(Finding)) (Stats, error) {
-	s := Stats{Records: map[string]uint64{}}
-	queues := map[string]*QueueStats{}
-	queue := func(name string) *QueueStats {
-		q := queues[name]
-		if q == nil {
-			q = &QueueStats{Name: name}
-			queues[name] = q
-		}
-		return q
+// of queues, not with their depth: it makes an index of the log in a temporary
+// directory, some 50 bytes a message.
+func Summarize(dir string, finding func(Finding)) (s Stats, err error) {
+	s.Records = map[string]uint64{}
+	count, err := newReplay(dir)
+	if err != nil {
+		return s, fmt.Errorf("make an index to count with: %w", err)
 	}
-	w := Walker{Dir: dir, Finding: finding, Batch: func(_ record.Header, b []byte) error {
+	defer func() { err = errors.Join(err, count.close()) }()
+	w := Walker{Dir: dir, Finding: finding, Batch: func(h record.Header, b []byte) error {
 		s.Batches++
 		for r := range record.Records(b) {
 			s.Records[r.Type.String()]++
-			switch r.Type {
-			case record.TypeEnqueue:
-				if e, err := record.ParseEnqueue(r.Body); err == nil {
-					queue(e.Queue).Enqueued++
-				}
-			case record.TypeAck:
-				if a, err := record.ParseAck(r.Body); err == nil {
-					queue(a.Queue).Acked += uint64(len(a.Sequences))
-				}
-			}
 		}
+		count.add(h, b)
 		return nil
 	}}
 	if err := w.Walk(); err != nil {
 		return s, err
 	}
 	s.Segments, s.Start, s.End, s.TornBytes, s.Epochs = w.Segments, w.Start, w.End, w.TornBytes, w.Boundaries
-	for _, q := range queues {
-		q.Depth = q.Enqueued - min(q.Acked, q.Enqueued)
-		s.Queues = append(s.Queues, *q)
+	if s.Queues = count.queues(); count.err != nil {
+		s.Uncounted = count.err.Error()
 	}
-	slices.SortFunc(s.Queues, func(a, b QueueStats) int { return cmp.Compare(a.Name, b.Name) })
 	if b, err := os.ReadFile(filepath.Join(dir, "META")); err == nil {
 		s.Meta, _ = store.ParseMeta(b) // a damaged one was found already
 	}
-	_, err := os.Stat(filepath.Join(dir, "index", "CURRENT"))
+	_, err = os.Stat(filepath.Join(dir, "index", "CURRENT"))
 	s.HasIndex = err == nil
 	s.DiskBytes, err = vfs.DiskBytes(vfs.OS{}, dir)
 	return s, err
