@@ -109,15 +109,17 @@ type layer struct {
 var layers = []layer{
 	{dir: "store", may: []string{"store"}},
 	{dir: "repl", may: []string{"repl", "store/record"}},
+	{dir: "zkclient/ensemble", may: []string{"zkclient", "node/supervisor"}}, // runs ZooKeeper's own processes
 	{dir: "zkclient", may: []string{"zkclient"}},
 	{dir: "node/adminapi", may: []string{}},
 	{dir: "node/stomp", may: []string{"node/stomp", "node/broker/destination", "node/broker/selector"}, maynot: []string{"node/stompserver"}},
 	{dir: "node/events", may: []string{"node/adminapi"}},
 	{dir: "node/client", may: []string{"node/client"}},
 	{dir: "node/supervisor", may: []string{"node/supervisor"}},
+	{dir: "node/broker/brokertest", may: []string{"node/broker", "store"}},
 	{dir: "node/broker", may: []string{"node/broker", "node/adminapi", "store/record"}},
 	{dir: "node", may: []string{"node", "store", "repl", "zkclient"}},
-	{dir: "demo", may: []string{"demo", "node/adminapi", "node/client", "node/supervisor"}},
+	{dir: "demo", may: []string{"demo", "node/adminapi", "node/client", "node/supervisor", "zkclient/ensemble"}},
 	{dir: "tui", may: []string{"tui", "demo", "zkclient", "node/adminapi", "node/client", "node/supervisor"}},
 	{dir: "cmd", may: []string{""}},
 }

@@ -23,7 +23,10 @@ type Config struct {
 	DrainTimeout  time.Duration // default 30 s
 	HealthTimeout time.Duration // after the drain; default 30 s
 	Progress      func(string)  // a line per step and fault, from several goroutines; may be nil
-	Logger        *slog.Logger
+	// Watch, if not nil, is called when cluster and load run. What it returns is
+	// called before they stop.
+	Watch  func(*cluster.Cluster, *load.Load) (stop func(), err error)
+	Logger *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
@@ -96,12 +99,19 @@ func Headless(ctx context.Context, cfg Config) (Report, error) {
 func run(ctx context.Context, cfg Config, c *cluster.Cluster, startup time.Duration) (Report, error) {
 	tracker := c.Tracker()
 	lc := cfg.Load
-	lc.Addresses, lc.OnReceipt = c.StompAddresses(), tracker.Receipt
+	lc.Addresses, lc.OnReceipt = c.ClientAddresses(), tracker.Receipt
 	l, err := load.Start(lc)
 	if err != nil {
 		return Report{}, err
 	}
 	defer l.Close()
+	if cfg.Watch != nil {
+		stop, err := cfg.Watch(c, l)
+		if err != nil {
+			return Report{}, fmt.Errorf("watch the run: %w", err)
+		}
+		defer stop()
+	}
 	began := time.Now()
 	cfg.Progress(fmt.Sprintf("cluster is up after %v; sending for %v", startup.Round(time.Millisecond), cfg.For))
 	r := Report{StartupMS: startup.Milliseconds()}

@@ -7,6 +7,7 @@ import (
 	"baton/node/broker"
 	"baton/repl"
 	"baton/store"
+	"baton/store/index"
 	"baton/store/record"
 )
 
@@ -24,8 +25,27 @@ func (l *leadership) Propose(b *record.Batch, done func(error)) {
 		if errors.Is(err, repl.ErrFull) {
 			err = broker.ErrDiskFull
 		}
+		if errors.Is(err, repl.ErrOverloaded) || errors.Is(err, repl.ErrTransferring) {
+			err = broker.ErrBusy
+		}
 		done(err)
 	})
+}
+
+// proposeAndWait returns when a batch of this node's own is committed, or its
+// outcome is in doubt.
+func (l *leadership) proposeAndWait(b *record.Batch) error {
+	done := make(chan error, 1)
+	l.leader.Propose(b, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		if errors.Is(err, repl.ErrStopped) {
+			return l.ctx.Err()
+		}
+		return err
+	case <-l.ctx.Done():
+		return l.ctx.Err()
+	}
 }
 
 // brokerIndex gives the broker the store's index. It asks the store each time,
@@ -36,23 +56,52 @@ func (b brokerIndex) Queues() []broker.QueueInfo {
 	list := b.store.Index().Queues()
 	out := make([]broker.QueueInfo, len(list))
 	for i, q := range list {
-		out[i] = broker.QueueInfo{Name: q.Name, Depth: q.Depth, Bytes: q.Bytes, Enqueued: q.Enqueued, Acked: q.Acked,
-			NextSequence: q.Next, FirstSequence: q.Head}
+		out[i] = queueInfo(q)
 	}
 	return out
 }
 
 func (b brokerIndex) Queue(name string) (broker.QueueInfo, bool) {
 	q, ok := b.store.Index().Queue(name)
+	return queueInfo(q), ok
+}
+
+func queueInfo(q index.QueueInfo) broker.QueueInfo {
 	return broker.QueueInfo{Name: q.Name, Depth: q.Depth, Bytes: q.Bytes, Enqueued: q.Enqueued, Acked: q.Acked,
-		NextSequence: q.Next, FirstSequence: q.Head}, ok
+		Duplicates: q.Duplicates, NextSequence: q.Next, FirstSequence: q.Head}
 }
 
 func (b brokerIndex) Scan(queue string, from record.Sequence, limit int) ([]broker.Entry, error) {
 	list, err := b.store.Index().Scan(queue, from, limit)
 	out := make([]broker.Entry, len(list))
 	for i, e := range list {
-		out[i] = broker.Entry{Sequence: e.Seq, Position: e.Position, Size: e.Size, Timestamp: e.Timestamp}
+		out[i] = brokerEntry(e)
 	}
 	return out, err
+}
+
+func brokerEntry(e index.Entry) broker.Entry {
+	return broker.Entry{Sequence: e.Seq, Position: e.Position, Size: e.Size, Timestamp: e.Timestamp,
+		Deadline: e.Deadline, Redeliveries: e.Redeliveries}
+}
+
+func (b brokerIndex) NextDeadline() (int64, bool, error) { return b.store.Index().NextDeadline() }
+
+func (b brokerIndex) DueBefore(t int64, after broker.Due, limit int) ([]broker.Due, error) {
+	from := index.Due{QueueID: after.QueueID, Entry: index.Entry{Seq: after.Sequence, Deadline: after.Deadline}}
+	list, err := b.store.Index().DueBefore(t, from, limit)
+	out := make([]broker.Due, len(list))
+	for i, d := range list {
+		out[i] = broker.Due{Queue: d.Queue, QueueID: d.QueueID, Entry: brokerEntry(d.Entry)}
+	}
+	return out, err
+}
+
+func (b brokerIndex) Subscriptions() []broker.Durable {
+	list := b.store.Index().Subscriptions()
+	out := make([]broker.Durable, len(list))
+	for i, s := range list {
+		out[i] = broker.Durable{Subscribe: s.Subscribe, Position: s.Position}
+	}
+	return out
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"baton/repl"
 	"baton/store"
 	"baton/store/index"
 	"baton/store/record"
@@ -137,10 +136,11 @@ func (c *compactor) empty(seg store.Segment) (moved int, err error) {
 }
 
 // send returns when the batch is committed, and as much time has passed as
-// its size deserves.
+// its size deserves. A move whose outcome is in doubt is proposed again: the
+// second one finds nothing to move.
 func (c *compactor) send(b *record.Batch) error {
 	size := b.Len()
-	if err := c.propose(b); err != nil {
+	if err := c.l.proposeAndWait(b); err != nil {
 		return err
 	}
 	pause := time.NewTimer(time.Duration(size) * time.Second / moveRate)
@@ -148,22 +148,6 @@ func (c *compactor) send(b *record.Batch) error {
 	select {
 	case <-pause.C:
 		return nil
-	case <-c.l.ctx.Done():
-		return c.l.ctx.Err()
-	}
-}
-
-// propose returns when the batch is committed. A move whose outcome is in
-// doubt is proposed again: the second one finds nothing to move.
-func (c *compactor) propose(b *record.Batch) error {
-	done := make(chan error, 1)
-	c.l.leader.Propose(b, func(err error) { done <- err })
-	select {
-	case err := <-done:
-		if errors.Is(err, repl.ErrStopped) {
-			return c.l.ctx.Err()
-		}
-		return err
 	case <-c.l.ctx.Done():
 		return c.l.ctx.Err()
 	}

@@ -19,6 +19,8 @@ const (
 	DefaultQuorumTimeout   = 10 * time.Second
 	DefaultSegmentSize     = 64 << 20
 	DefaultRetainBytes     = 1 << 30
+	DefaultDedupWindow     = 10 * time.Minute
+	DefaultDedupCount      = 1_000_000
 	compactSegments        = 8
 )
 
@@ -59,6 +61,14 @@ type Config struct {
 	// CompactBytes is how much log the oldest messages may keep behind them
 	// before they are moved up, default 8 segments.
 	CompactBytes int64
+	// DedupWindow, DedupCount and DedupBytes bound how long the id that a
+	// producer gave to a message suppresses another one of the same id: until
+	// it is so old, default 10 minutes, until there are so many newer ones,
+	// default 1,000,000, or until so much log lies behind it, default as
+	// CompactBytes. The log keeps what came since the oldest id.
+	DedupWindow time.Duration
+	DedupCount  int64
+	DedupBytes  int64
 	// RetentionInterval is how often the node looks what it can free, default
 	// 1 s.
 	RetentionInterval time.Duration
@@ -107,6 +117,15 @@ func (c Config) withDefaults() Config {
 	if c.CompactBytes == 0 {
 		c.CompactBytes = compactSegments * c.SegmentSize
 	}
+	if c.DedupWindow == 0 {
+		c.DedupWindow = DefaultDedupWindow
+	}
+	if c.DedupCount == 0 {
+		c.DedupCount = DefaultDedupCount
+	}
+	if c.DedupBytes == 0 {
+		c.DedupBytes = c.CompactBytes
+	}
 	if c.RetentionInterval <= 0 {
 		c.RetentionInterval = time.Second
 	}
@@ -148,6 +167,9 @@ func (c Config) Validate() error {
 	}
 	if c.CompactBytes < 0 {
 		bad("--compact-bytes is %d: it is a number of bytes", c.CompactBytes)
+	}
+	if c.DedupWindow < 0 || c.DedupCount < 0 || c.DedupBytes < 0 {
+		bad("--dedup-window is %s, --dedup-count %d, --dedup-bytes %d: none of them can be negative", c.DedupWindow, c.DedupCount, c.DedupBytes)
 	}
 	if _, err := quorum.Parse(c.Sync); err != nil {
 		bad("--sync: %w", err)

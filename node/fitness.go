@@ -7,6 +7,7 @@ import (
 
 	"baton/node/adminapi"
 	"baton/repl/election"
+	"baton/repl/quorum"
 )
 
 // Times in which others get their turn, in election timeouts.
@@ -25,6 +26,43 @@ func (r *role) resign(why string) {
 // standBack keeps this node from being a candidate for a while.
 func (r *role) standBack(why string) {
 	r.self.Unfit, r.unfitUntil = why, time.Now().Add(unfitTimeouts*r.n.cfg.ElectionTimeout)
+}
+
+// stuckTimeouts is how many election timeouts a leader's disk may take for a
+// flush while others could serve instead.
+const stuckTimeouts = 3
+
+// runWatchLog gives leadership up when the disk does not finish a flush and the
+// others can do without this node. They commit without it as it is, but only as
+// long as none of them is missing.
+func (l *leadership) runWatchLog() {
+	limit := stuckTimeouts * l.n.cfg.ElectionTimeout
+	tick := time.NewTicker(l.n.cfg.ElectionTimeout / 4)
+	defer tick.Stop()
+	log := l.n.store.Log()
+	last, since := log.Positions().Flush, time.Now()
+	for {
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		p, now := log.Positions(), time.Now()
+		if p.Flush != last || p.Flush == p.Append {
+			last, since = p.Flush, now
+			continue
+		}
+		if stuck := now.Sub(since); stuck >= limit && l.dispensable() {
+			why := fmt.Sprintf("the disk of %s has not finished a flush for %s", l.n.cfg.ID, stuck.Round(time.Millisecond))
+			l.post(func(r *role) { r.resign(why) })
+			return
+		}
+	}
+}
+
+// dispensable says that the followers in sync are a quorum by themselves.
+func (l *leadership) dispensable() bool {
+	return l.inSync(l.n.cfg.ID)-1 >= quorum.Size(l.n.cfg.Replicas)
 }
 
 // checkFitness ends the time of standing back, and a leadership that cannot

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"baton/node/admin"
 	"baton/node/adminapi"
 	"baton/node/events"
@@ -26,6 +28,7 @@ import (
 type Node struct {
 	cfg     Config
 	policy  quorum.Policy
+	process string // random, tells this process's member nodes from another's
 	started time.Time
 	events  *events.Ring
 	mail    *mailbox
@@ -39,7 +42,9 @@ type Node struct {
 
 	adminAddr, replAddr string
 
-	trimNow chan struct{} // capacity 1: wakes runTrim
+	trimNow  chan struct{} // capacity 1: wakes runTrim
+	refusals refusals
+	held     heldSnapshots
 
 	wg     sync.WaitGroup // writes to ZooKeeper under way
 	failed chan error     // capacity 1: the first error that ends the node
@@ -75,9 +80,10 @@ func Start(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, policy: policy, started: time.Now(), mail: newMailbox(), trimNow: make(chan struct{}, 1),
+	n := &Node{cfg: cfg, policy: policy, process: uuid.NewString(), started: time.Now(), mail: newMailbox(), trimNow: make(chan struct{}, 1),
 		events: events.New(cfg.ID, eventsKept, cfg.Logger), failed: make(chan error, 1), stop: make(chan struct{}),
 		installed: make(chan struct{}, 1), replaced: make(chan struct{}, 1)}
+	n.refusals.n, n.held.n = n, n
 	n.mu.role = roleStatus{role: adminapi.RoleStarting}
 	if err := n.open(); err != nil {
 		n.close()
@@ -116,12 +122,12 @@ func (n *Node) open() error {
 	n.noteRecovery()
 	n.applier = newApplier(n.store)
 	n.server, err = repl.NewServer(repl.ServerConfig{Listener: replLn, Identity: n.identity,
-		Sealed: n.sealed, DeadAfter: cfg.ElectionTimeout, Logger: cfg.Logger})
+		Sealed: n.sealed, DeadAfter: cfg.ElectionTimeout, Refused: n.refusals.add, Logger: cfg.Logger})
 	if err != nil {
 		return errors.Join(err, replLn.Close(), adminLn.Close())
 	}
 	n.admin = admin.Start(admin.Config{Listener: adminLn, Node: n, Events: n.events, Metrics: metrics.Handler(n),
-		Token: cfg.AdminToken, Logger: cfg.Logger})
+		Token: cfg.AdminToken, Claimed: n.claimedBy, Logger: cfg.Logger})
 	n.zk, err = zkclient.Connect(zkclient.Config{Servers: cfg.ZK, SessionTimeout: cfg.SessionTimeout, Password: cfg.ZKPassword, Logger: cfg.Logger})
 	if err != nil {
 		return err
@@ -215,6 +221,7 @@ func (n *Node) close() {
 	if n.admin != nil {
 		log("admin listener", n.admin.Close())
 	}
+	n.held.close()
 	if n.store != nil {
 		log("store", n.store.Close())
 	}

@@ -47,6 +47,7 @@ func (n *Node) trim(ctx context.Context) (store.Trimmed, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, trimTimeout)
 	defer cancel()
+	n.held.bound(free)
 	return n.store.Trim(ctx, n.retainFrom(free))
 }
 

@@ -10,22 +10,22 @@ import (
 	"baton/repl"
 	"baton/repl/election"
 	"baton/repl/wire"
-	"baton/store"
 	"baton/store/record"
 	"baton/store/snapshot"
 	"baton/store/wal"
 )
 
 // snapshots lets replication give and take in the store's log as a whole.
-type snapshots struct{ store *store.Store }
+type snapshots struct{ n *Node }
 
 // Give implements repl.Giver.
 func (s snapshots) Give(ctx context.Context) (repl.Given, error) {
-	snap, err := s.store.Snapshot(ctx)
+	snap, err := s.n.store.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return given{snap}, nil
+	s.n.held.begin(snap)
+	return given{snap, &s.n.held}, nil
 }
 
 // Take implements repl.Taker.
@@ -34,14 +34,20 @@ func (s snapshots) Take(manifest []byte) (repl.Taken, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.store.Receive(m)
+	r, err := s.n.store.Receive(m)
 	if err != nil {
 		return nil, err
 	}
 	return taken{r}, nil
 }
 
-type given struct{ *snapshot.Snapshot }
+type given struct {
+	*snapshot.Snapshot
+	held *heldSnapshots
+}
+
+// Release implements repl.Given.
+func (g given) Release() { g.held.end(g.Snapshot) }
 
 func (g given) Describe() (start, end record.Position, manifest []byte) {
 	m := g.Manifest()
@@ -80,7 +86,7 @@ func (t taken) Write(c wire.Chunk) error {
 func (r *role) install(s election.Step, e repl.SnapshotEvent) {
 	n := r.n
 	r.unfollow()
-	if sealed := n.sealed(); sealed != s.Epoch {
+	if sealed := n.sealed(); !election.MayInstall(s.Epoch, sealed) {
 		n.cfg.Logger.Info("not installing a snapshot: another epoch was promised", "epoch", s.Epoch, "sealed", sealed)
 		return
 	}
@@ -89,9 +95,7 @@ func (r *role) install(s election.Step, e repl.SnapshotEvent) {
 		n.fail(fmt.Errorf("install the log of %s: %w", s.Leader, err))
 		return
 	}
-	if r.damaged != "" {
-		r.damaged, r.self.Unfit = "", ""
-	}
+	r.self.DidInstall()
 	r.refreshLog()
 	for _, c := range []chan struct{}{n.installed, n.replaced} {
 		select {
@@ -113,10 +117,10 @@ func (n *Node) repairable(err error) bool {
 // damage gives up every role for good until the log was replaced by that of
 // another node.
 func (r *role) damage(err error) {
-	if r.damaged != "" {
+	if r.self.Damaged != "" {
 		return
 	}
-	r.damaged = err.Error()
+	r.self.DidDamage("its log is damaged: " + err.Error())
 	r.n.events.Add(adminapi.KindDamaged, uint64(r.self.Sealed), fmt.Sprintf("its log is damaged, it asks the leader for a whole one: %v", err))
 	r.resign("its log is damaged")
 	r.unfollow()

@@ -51,6 +51,16 @@ func (r *role) status(d election.Decision) roleStatus {
 	return s
 }
 
+// outside is the status of a node that may not join yet.
+func (r *role) outside(why string) roleStatus {
+	s := roleStatus{role: adminapi.RoleElecting, state: adminapi.StateWaiting, reason: why, sealed: uint64(r.self.Sealed),
+		registered: slices.Sorted(maps.Keys(r.view.Cluster.Members)), epoch: uint64(r.view.Cluster.Epoch)}
+	if r.claim.reason != "" {
+		s.role = adminapi.RoleRefused
+	}
+	return s
+}
+
 // roleName derives the role from what the node does.
 func (r *role) roleName() string {
 	switch {

@@ -2,6 +2,7 @@ package repl_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -79,6 +80,8 @@ type node struct {
 	follower *repl.Follower
 	journal  *journal
 
+	deadAfter time.Duration // of the server, 0 = 1 s
+
 	mu     sync.Mutex
 	sealed record.Epoch
 }
@@ -97,7 +100,10 @@ func newNode(t testing.TB, name string) *node {
 func (n *node) serve(ln net.Listener) {
 	var err error
 	n.server, err = repl.NewServer(repl.ServerConfig{Identity: func() repl.Identity { return n.id },
-		Sealed: n.Sealed, Listener: ln, DeadAfter: time.Second})
+		Sealed: n.Sealed, Listener: ln, DeadAfter: cmp.Or(n.deadAfter, time.Second),
+		Refused: func(r repl.Refusal) {
+			n.journal.add("peer %s refused %s: %s", r.Node, r.Code, r.Text)
+		}})
 	require.NoError(n.t, err)
 }
 

@@ -283,6 +283,7 @@ func TestRefusals(t *testing.T) {
 			c.change(n)
 			n.follow(a, 1, short)
 			n.journal.wait(t, c.refused)
+			a.journal.wait(t, "peer "+n.id.Node+" "+c.refused) // both sides know
 			eventually(t, func() bool { return n.follower.Status().Err != nil }, "status says why")
 			require.Equal(t, 1, n.journal.count("refused"), "told once")
 			require.Zero(t, n.journal.count("leader dead"), "a leader that answers is not dead")

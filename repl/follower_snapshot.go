@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"baton/repl/accept"
 	"baton/repl/wire"
 	"baton/store/record"
 )
@@ -34,11 +35,13 @@ func (l *link) take(b wire.Snapshot) error {
 	if f.cfg.Taker == nil {
 		return refuse(wire.CodeSnapshot, e, "node %s needs the whole log of node %s and cannot take it in", f.cfg.Identity.Node, f.cfg.Leader)
 	}
-	if known := f.known(); b.End < known && f.cfg.Policy.Fenced() {
-		return &over{err: fmt.Errorf("%w: leader %s of epoch %d sends a log that ends at %d, but this one is committed up to %d under %s: "+
-			"stop this node and compare the logs", ErrBelowCommit, f.cfg.Leader, f.cfg.Epoch, b.End, known, f.cfg.Policy)}
+	if v, why := accept.Whole(b.End, accept.Log{Known: f.known(), Fenced: f.cfg.Policy.Fenced()}); v != accept.Take {
+		return &over{err: fmt.Errorf("%w: leader %s of epoch %d wants %s under %s: stop this node and compare the logs",
+			ErrBelowCommit, f.cfg.Leader, f.cfg.Epoch, why, f.cfg.Policy)}
 	}
+	alive := l.keepAlive()
 	taken, err := f.cfg.Taker.Take(b.Manifest)
+	alive()
 	if err != nil {
 		r := refuse(wire.CodeReceive, e, "node %s cannot take in the snapshot: %v", f.cfg.Identity.Node, err)
 		l.conn.Refuse(e, r.Refuse)
@@ -66,6 +69,32 @@ func (l *link) take(b wire.Snapshot) error {
 		return err
 	}
 	return &over{err: fmt.Errorf("%w: the snapshot of the %s is complete", ErrSnapshot, event), received: &event}
+}
+
+// keepAlive says something to the leader until the function that it returns is
+// called, which waits for the last word: a Taker that goes on with gigabytes
+// reads them first, and the leader must not take that for silence.
+func (l *link) keepAlive() (end func()) {
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		beat := time.NewTicker(l.f.cfg.HeartbeatInterval)
+		defer beat.Stop()
+		for {
+			select {
+			case <-beat.C:
+			case <-stop:
+				return
+			}
+			if l.conn.Send(l.f.cfg.Epoch, wire.HeartbeatAck{}) != nil {
+				return // the reader will find out
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-ended
+	}
 }
 
 // read handles the leader's frames until everything is here, and then makes it

@@ -70,10 +70,13 @@ type LeaderConfig struct {
 	Progress          progress.Config // Disk is set from Policy
 	HeartbeatInterval time.Duration   // default 100 ms
 	QuorumTimeout     time.Duration   // bound of a proposal, default 10 s
-	OutstandingBytes  int             // proposals not yet committed, default 64 MiB
-	Listener          LeaderListener
-	Logger            *slog.Logger
-	Now               func() time.Time // default time.Now
+	// HandOverTimeout bounds how long Transfer keeps proposals waiting, default
+	// 1 s.
+	HandOverTimeout  time.Duration
+	OutstandingBytes int // proposals not yet committed, default 64 MiB
+	Listener         LeaderListener
+	Logger           *slog.Logger
+	Now              func() time.Time // default time.Now
 }
 
 func (c LeaderConfig) withDefaults() LeaderConfig {
@@ -85,6 +88,9 @@ func (c LeaderConfig) withDefaults() LeaderConfig {
 	}
 	if c.QuorumTimeout <= 0 {
 		c.QuorumTimeout = 10 * time.Second
+	}
+	if c.HandOverTimeout <= 0 {
+		c.HandOverTimeout = time.Second
 	}
 	if c.OutstandingBytes <= 0 {
 		c.OutstandingBytes = 64 << 20
@@ -147,7 +153,6 @@ type Leader struct {
 	mu       struct {
 		sync.Mutex
 		ended        error // why leadership ended, nil while it lasts
-		voters       map[string]string
 		peers        map[string]*peer
 		acks         []quorum.Ack // reused
 		waiting      queue
@@ -181,12 +186,11 @@ func StartLeader(cfg LeaderConfig) (*Leader, error) {
 		kick: make(chan struct{}, 1), ready: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.commit.Store(uint64(cfg.Commit))
-	l.mu.voters = maps.Clone(cfg.Voters)
 	l.mu.peers = map[string]*peer{}
 	l.mu.room = make(chan struct{})
 	l.mu.quorum.since = l.started
-	for node := range cfg.Voters {
-		l.addPeer(node)
+	for node, incarnation := range cfg.Voters {
+		l.addPeer(node).SetVoter(incarnation)
 	}
 	l.wg.Add(1)
 	go l.runCommit()
@@ -220,8 +224,7 @@ func (l *Leader) Subscribe() (<-chan struct{}, func()) { return l.moved.subscrib
 // without counting it.
 func (l *Leader) SetVoter(node, incarnation string) {
 	l.mu.Lock()
-	l.mu.voters[node] = incarnation
-	l.addPeer(node).retired = false
+	l.addPeer(node).SetVoter(incarnation)
 	l.mu.Unlock()
 	poke(l.kick)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"baton/repl/diverge"
+	"baton/repl/pace"
 	"baton/repl/progress"
 	"baton/repl/transport"
 	"baton/repl/wire"
@@ -20,7 +21,7 @@ const (
 	// commitDelay is how long a moved commit position waits for an Append to
 	// travel with before it is sent alone.
 	commitDelay = time.Millisecond
-	// pauseMax bounds the pause after one chunk of a catch-up.
+	// pauseMax bounds how long a catch-up that is paced does not look up.
 	pauseMax = 50 * time.Millisecond
 )
 
@@ -45,13 +46,15 @@ type session struct {
 	rttAt  time.Time
 
 	sentCommit record.Position // runSend's own
+	pace       pace.Pacer      // of a catch-up or a snapshot; runSend's or runGive's own
 
 	giving *giving // set before runGive starts, nil in a session that sends the log
 }
 
 // serve runs a session until it ends and reports how it went. It returns soon
-// after the connection was closed or leadership ended.
-func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
+// after the connection was closed or leadership ended: with a RefusedError if
+// this side would not serve the follower, otherwise nil.
+func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) error {
 	s := &session{l: l, node: p.Node, conn: conn, kick: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{})}
 	defer close(s.done)
@@ -60,8 +63,9 @@ func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
 	l.meet(p)
 	refusal, old := l.claim(s, p)
 	if refusal != nil {
-		log.Warn("follower refused", keyError, conn.Refuse(l.cfg.Epoch, *refusal))
-		return
+		err := conn.Refuse(l.cfg.Epoch, *refusal)
+		log.Warn("follower refused", keyError, err)
+		return err
 	}
 	defer l.wg.Done()
 	defer l.unclaim(s)
@@ -73,15 +77,16 @@ func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
 	answer, whole, refusal := l.decide(a)
 	if whole != "" {
 		l.giveTo(s, p, whole, log)
-		return
+		return nil
 	}
 	if refusal != nil {
-		log.Warn("follower refused", keyError, conn.Refuse(l.cfg.Epoch, *refusal))
-		return
+		err := conn.Refuse(l.cfg.Epoch, *refusal)
+		log.Warn("follower refused", keyError, err)
+		return err
 	}
 	if err := l.attach(s, p, answer); err != nil {
 		log.Info("follower not attached", keyError, err)
-		return
+		return nil
 	}
 	log.Info("follower attached", keyPosition, answer.At, "truncate", answer.Truncate, "incarnation", p.Incarnation)
 	err := s.run(answer)
@@ -90,6 +95,7 @@ func (l *Leader) serve(conn *transport.Conn, p transport.Peer, a wire.Attach) {
 	if f := l.cfg.Listener.FollowerLost; f != nil {
 		f(p.Node, err)
 	}
+	return nil
 }
 
 // meet learns from the first words of a member that has sealed a higher epoch;
@@ -183,10 +189,10 @@ func (l *Leader) attach(s *session, p transport.Peer, answer wire.Position) erro
 		return err
 	}
 	pe := s.pe
-	pe.incarnation, pe.remote, pe.applied = p.Incarnation, s.conn.Remote(), 0
-	pe.prog.Attached(answer.At, answer.LeaderEnd, l.cfg.Now())
+	pe.remote, pe.applied = s.conn.Remote(), 0
+	pe.Attached(p.Incarnation, answer.At, answer.LeaderEnd, l.cfg.Now())
 	pe.state = progress.Probing
-	voter := l.counts(p.Node, pe)
+	voter := pe.Counts()
 	l.mu.Unlock()
 	if f := l.cfg.Listener.FollowerAttached; f != nil {
 		f(FollowerAttached{Node: p.Node, Incarnation: p.Incarnation, Remote: s.conn.Remote(),
@@ -277,7 +283,7 @@ func (s *session) acked(a wire.Ack) error {
 	if wake {
 		s.blocked = false
 	}
-	counted := l.counts(s.node, s.pe)
+	counted := s.pe.Counts()
 	changed := s.pe.prog.State() != before
 	l.mu.Unlock()
 	if wake {
@@ -292,7 +298,12 @@ func (s *session) acked(a wire.Ack) error {
 	return nil
 }
 
+// ponged notes the answer to a heartbeat. One without a time answers none: it
+// is a sign of life.
 func (s *session) ponged(h wire.HeartbeatAck) {
+	if h.Time == 0 {
+		return
+	}
 	now := s.l.cfg.Now()
 	s.l.mu.Lock()
 	defer s.l.mu.Unlock()

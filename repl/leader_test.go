@@ -407,6 +407,34 @@ func TestTransfer(t *testing.T) {
 		require.Contains(t, err.Error(), "flushed up to")
 		a.mustCommit("y")
 	})
+	t.Run("a node that is behind does not hold up producers", func(t *testing.T) {
+		a, b, _ := trio(t, func(c *repl.LeaderConfig) {
+			c.Progress = progress.Config{InSyncBytes: 1, LagBytes: 1, LagTime: 50 * time.Millisecond}
+		})
+		b.log.HoldFlush(true)
+		a.mustCommit("x")
+		eventually(t, func() bool { return a.leader.Status().Followers[0].State == progress.Lagging }, "lagging")
+		got := make(chan error, 1)
+		go func() {
+			_, err := a.leader.Transfer(context.Background(), "n2")
+			got <- err
+		}()
+		for range 20 {
+			a.mustCommit("goes on")
+			require.False(t, a.leader.Status().Transferring)
+		}
+		b.log.HoldFlush(false)
+		require.NoError(t, result(t, got))
+	})
+	t.Run("a node that stops to answer holds them up for a bounded time", func(t *testing.T) {
+		a, b, _ := trio(t, func(c *repl.LeaderConfig) { c.HandOverTimeout = 50 * time.Millisecond })
+		b.log.HoldFlush(true)
+		a.mustCommit("x")
+		_, err := a.leader.Transfer(context.Background(), "n2")
+		require.ErrorIs(t, err, repl.ErrNotCandidate)
+		require.ErrorContains(t, err, "not ready within 50ms, for which producers had to wait: the best candidate has flushed up to")
+		a.mustCommit("y")
+	})
 	t.Run("refuses who cannot take over", func(t *testing.T) {
 		a, b, _ := trio(t)
 		for _, who := range []string{"n9", "n1"} {

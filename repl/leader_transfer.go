@@ -3,21 +3,28 @@ package repl
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"baton/store/record"
 )
 
-// Transfer stops taking proposals, waits until everything is committed and
-// node (any voter in sync if "") has all of it on stable storage, and returns
-// the node chosen. Proposals keep waiting until Stop or Resume. If ctx ends or
-// leadership does, Transfer resumes by itself and returns an error: nothing
-// has changed then.
+// Transfer waits until node (any voter if "") is in sync, then stops taking
+// proposals until everything is committed and that node has all of it on stable
+// storage, and returns the node chosen. Proposals keep waiting until Stop or
+// Resume. If ctx or leadership ends, or the node does not get that far within
+// HandOverTimeout, Transfer resumes by itself and returns an error: nothing has
+// changed then.
 func (l *Leader) Transfer(ctx context.Context, node string) (string, error) {
 	changed, cancel := l.changed.subscribe()
 	defer cancel()
+	if err := l.awaitInSync(ctx, changed, node); err != nil {
+		return "", err
+	}
 	if err := l.closeGate(node); err != nil {
 		return "", err
 	}
+	patience := time.NewTimer(l.cfg.HandOverTimeout)
+	defer patience.Stop()
 	for {
 		to, lack, err := l.heir(node)
 		if err != nil {
@@ -36,8 +43,53 @@ func (l *Leader) Transfer(ctx context.Context, node string) (string, error) {
 		case <-ctx.Done():
 			l.Resume()
 			return "", fmt.Errorf("transfer leadership: %w: %s", context.Cause(ctx), lack)
+		case <-patience.C:
+			l.Resume()
+			return "", fmt.Errorf("%w: not ready within %s, for which producers had to wait: %s", ErrNotCandidate, l.cfg.HandOverTimeout, lack)
 		}
 	}
+}
+
+// awaitInSync waits until whoever may take over is in sync, while proposals go
+// on: a node that is far behind costs the producers nothing.
+func (l *Leader) awaitInSync(ctx context.Context, changed <-chan struct{}, node string) error {
+	look := time.NewTicker(l.cfg.HeartbeatInterval) // states also change with time
+	defer look.Stop()
+	for {
+		lack, err := l.lacking(node)
+		if err != nil || lack == "" {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-look.C:
+		case <-l.ctx.Done():
+			return l.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("transfer leadership: %w: %s", context.Cause(ctx), lack)
+		}
+	}
+}
+
+// lacking says why nobody can take over yet, "" if somebody is in sync.
+func (l *Leader) lacking(node string) (lack string, err error) {
+	end := l.cfg.Log.Positions().Append
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.eligible(node); err != nil {
+		return "", err
+	}
+	lack = "no voter is in sync"
+	for n, pe := range l.mu.peers {
+		switch {
+		case node != "" && n != node || !pe.Counts():
+		case pe.InSync():
+			return "", nil
+		case n == node:
+			lack = fmt.Sprintf("%s is %s, %d bytes behind", n, pe.prog.State(), pe.prog.LagBytes(end))
+		}
+	}
+	return lack, nil
 }
 
 // Resume takes proposals again after a Transfer that is not followed up.
@@ -51,6 +103,15 @@ func (l *Leader) Resume() {
 func (l *Leader) closeGate(node string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.eligible(node); err != nil {
+		return err
+	}
+	l.mu.transferring = true
+	return nil
+}
+
+// eligible says why leadership cannot go to node at all. Call with mu held.
+func (l *Leader) eligible(node string) error {
 	pe := l.mu.peers[node]
 	switch {
 	case l.mu.ended != nil:
@@ -59,10 +120,9 @@ func (l *Leader) closeGate(node string) error {
 		return fmt.Errorf("%w already", ErrTransferring)
 	case node != "" && pe == nil:
 		return fmt.Errorf("%w: %s is not another member of the cluster", ErrNotCandidate, node)
-	case node != "" && (pe.session == nil || !l.counts(node, pe)):
+	case node != "" && (pe.session == nil || !pe.Counts()):
 		return fmt.Errorf("%w: %s is not connected as a voter", ErrNotCandidate, node)
 	}
-	l.mu.transferring = true
 	return nil
 }
 
@@ -83,7 +143,7 @@ func (l *Leader) heir(node string) (to, lack string, err error) {
 	}
 	var best record.Position
 	for n, pe := range l.mu.peers {
-		if node != "" && n != node || !l.counts(n, pe) || pe.session == nil {
+		if node != "" && n != node || !pe.Counts() || pe.session == nil {
 			continue
 		}
 		best = max(best, pe.prog.Flushed())

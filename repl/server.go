@@ -24,7 +24,11 @@ type ServerConfig struct {
 	Listener         net.Listener        // closed by Close
 	HandshakeTimeout time.Duration       // default 2 s
 	DeadAfter        time.Duration       // silence after which a follower is lost, default 1 s
-	Logger           *slog.Logger
+	// Refused hears of every peer that was refused, or that refused this node,
+	// except one that only took it for the leader. It must not block; may be
+	// nil. A peer that goes on trying is told of again each time.
+	Refused func(Refusal)
+	Logger  *slog.Logger
 }
 
 func (c ServerConfig) withDefaults() ServerConfig {
@@ -47,6 +51,15 @@ func (c ServerConfig) Validate() error {
 		return fmt.Errorf("%w: server needs a listener and an identity", ErrConfig)
 	}
 	return nil
+}
+
+// Refusal is a session that one side would not have.
+type Refusal struct {
+	Node   string // who the other side says it is, "" if it did not come to that
+	Remote string // its address
+	Code   wire.Code
+	Text   string
+	ByPeer bool // the other side refused; otherwise this one
 }
 
 // Server accepts replication connections as long as the node lives, and hands
@@ -166,6 +179,7 @@ func (s *Server) runConn(nc net.Conn) {
 	<-s.slots
 	if err != nil {
 		s.cfg.Logger.Warn("replication connection not accepted", keyAddress, remote, keyPeer, peer.Node, keyError, err)
+		s.refused(peer.Node, remote, err)
 		return
 	}
 	l := s.leader()
@@ -176,7 +190,16 @@ func (s *Server) runConn(nc net.Conn) {
 		s.cfg.Logger.Info("follower refused", keyAddress, remote, keyPeer, peer.Node, keyError, r)
 		return
 	}
-	l.serve(conn, peer, attach)
+	s.refused(peer.Node, remote, l.serve(conn, peer, attach))
+}
+
+// refused tells about a session that ended by a refusal.
+func (s *Server) refused(node string, remote net.Addr, err error) {
+	var r *transport.RefusedError
+	if s.cfg.Refused == nil || !errors.As(err, &r) || r.Code == wire.CodeNotLeader {
+		return
+	}
+	s.cfg.Refused(Refusal{Node: node, Remote: remote.String(), Code: r.Code, Text: r.Text, ByPeer: r.ByPeer})
 }
 
 func (s *Server) handshake(nc net.Conn) (*transport.Conn, transport.Peer, wire.Attach, error) {

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,10 +62,14 @@ type taker struct {
 	data       []byte
 	finished   bool
 	takes      int
+	begin      func()            // called by Take; may be nil
 	write      func(n int) error // called before the n-th byte is kept; may be nil
 }
 
 func (t *taker) Take(m []byte) (repl.Taken, error) {
+	if t.begin != nil {
+		t.begin()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.takes++
@@ -180,6 +186,26 @@ func TestSnapshot(t *testing.T) {
 	sameLogs(t, a, b, c)
 	b.follower.Stop()
 	a.mustCommit("it counts")
+}
+
+// A Taker that goes on with what it has may have gigabytes to read first.
+func TestSnapshotWaitsForATakerThatReads(t *testing.T) {
+	checkGoroutines(t)
+	a, _, c := trimmed(t)
+	const deadAfter = 150 * time.Millisecond
+	a.server.Close()
+	a.deadAfter = deadAfter
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	a.serve(ln)
+	a.server.SetLeader(a.leader)
+	tk := &taker{begin: func() {
+		began := time.Now()
+		eventually(t, func() bool { return time.Since(began) > 4*deadAfter }, "long enough to be taken for dead")
+	}}
+	c.follow(a, 1, takes(tk, c.snapshotEvents))
+	c.journal.wait(t, "snapshot received")
+	require.Equal(t, 1, tk.takes, "the leader took it for dead")
 }
 
 func TestSnapshotIsRefusedWithoutATaker(t *testing.T) {

@@ -55,22 +55,27 @@ func (s *Store) loadStart() error {
 	return nil
 }
 
-// Free is the position below which no message is live and nothing waits to be
-// applied, to the precision of a segment: what Trim could free at the most.
+// Free is the position below which no message is live, no id suppresses
+// duplicates and nothing waits to be applied, to the precision of a segment:
+// what Trim could free at the most.
 func (s *Store) Free() (record.Position, error) {
 	ix := s.Index()
 	if ix == nil {
 		return 0, ErrClosed
 	}
-	return free(ix), nil
+	return free(ix)
 }
 
-func free(ix *index.Index) record.Position {
-	applied, _ := ix.Applied()
+func free(ix *index.Index) (record.Position, error) {
+	free, _ := ix.Applied()
 	if oldest, live := ix.OldestLive(); live {
-		applied = min(applied, oldest)
+		free = min(free, oldest)
 	}
-	return applied
+	id, remembered, err := ix.OldestID()
+	if remembered {
+		free = min(free, id)
+	}
+	return free, err
 }
 
 // Trimmed is what a Trim did. From == To: nothing.
@@ -80,7 +85,7 @@ type Trimmed struct {
 }
 
 // Trim removes whole segments from the start of the log that hold no live
-// message, none that reaches above limit. Acks go with the segments that hold
+// message and no id that suppresses duplicates, none that reaches above limit. Acks go with the segments that hold
 // them: what they acknowledged was in an earlier one, or in the same. ctx
 // bounds the wait for the disk to have all that is applied. After an error
 // nothing is lost, and a later call goes on.
@@ -120,7 +125,11 @@ func (s *Store) moveStart(ctx context.Context, limit record.Position) (Trimmed, 
 	limit = s.Pinned(limit)
 	bases := s.log.Bases()
 	t := Trimmed{From: bases[0], To: bases[0]}
-	limit = min(limit, free(ix))
+	free, err := free(ix)
+	if err != nil {
+		return t, err
+	}
+	limit = min(limit, free)
 	n := len(bases) - 1
 	for n > 0 && (bases[n] > limit || !s.hasBase(bases[n])) {
 		n--
@@ -174,16 +183,25 @@ type Segment struct {
 }
 
 // Front is the sealed segment that holds the oldest live message, and so keeps
-// everything behind it; false if there is none.
+// everything behind it; false if there is none, or if the segment would not go
+// without its messages, since an id in it or before it suppresses duplicates.
 func (s *Store) Front() (Segment, bool, error) {
-	free, err := s.Free()
+	ix := s.Index()
+	if ix == nil {
+		return Segment{}, false, ErrClosed
+	}
+	oldest, live := ix.OldestLive()
+	if !live {
+		return Segment{}, false, nil
+	}
+	id, remembered, err := ix.OldestID()
 	if err != nil {
 		return Segment{}, false, err
 	}
 	bases := s.Log().Bases()
 	for i, base := range bases[1:] {
-		if free < base {
-			return Segment{bases[i], base}, true, nil
+		if oldest < base {
+			return Segment{bases[i], base}, !remembered || id >= base, nil
 		}
 	}
 	return Segment{}, false, nil

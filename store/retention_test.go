@@ -61,11 +61,12 @@ func TestRetentionModel(t *testing.T) {
 			}
 		}
 		require.Greater(t, k.trims, 5, "%s: the test shows little", k.where)
-		t.Logf("run %d: %d records, %d trims, log cut at %d", run, len(k.h.ops), k.trims, k.flushed)
+		require.Positive(t, k.h.now.saved, "%s: no message was put twice", k.where)
+		t.Logf("run %d: %d records, %d trims, %d duplicates, log cut at %d", run, len(k.h.ops), k.trims, k.h.now.saved, k.flushed)
 	}
 }
 
-// TestRetentionCrashPoints runs one small workload with two trims and crashes
+// TestRetentionCrashPoints runs one small workload with three trims and crashes
 // it before every single call that changes the disk.
 func TestRetentionCrashPoints(t *testing.T) {
 	seed := seedOf(t)
@@ -77,6 +78,22 @@ func TestRetentionCrashPoints(t *testing.T) {
 			steps = append(steps, func() error {
 				return k.add(s, []op{{queue: "q1", seq: i + 2}, {queue: "q1", acks: []record.Sequence{i + 1}}}, nil)
 			}, func() error { return s.Apply(s.Log().Positions().Written, nil) })
+		}
+		// Two ids, each twice, before and behind the end of a segment; a queue that
+		// is deleted, and one that is not since it has a message.
+		for at, ops := range map[int][]op{
+			2:  {{queue: "q2", seq: 1, id: "a"}, {queue: "q0", counts: []record.Redelivered{{Sequence: 1, Count: 3}}}},
+			12: {{queue: "q2", seq: 1, id: "a"}, {queue: "q2", seq: 1, id: "b"}, {queue: "q0", deletes: true}},
+			38: {{queue: "q2", acks: []record.Sequence{1, 2}}, {queue: "q2", deletes: true}, {queue: "q2", seq: 1, id: "b"}},
+			44: {{queue: "q2", seq: 1, id: "c"}, {queue: "q2", seq: 1, id: "a"}},
+		} {
+			step := steps[at]
+			steps[at] = func() error {
+				if err := k.add(s, ops, nil); err != nil {
+					return err
+				}
+				return step()
+			}
 		}
 		flush := func() error {
 			end := s.Log().Positions().Append
@@ -105,7 +122,10 @@ func TestRetentionCrashPoints(t *testing.T) {
 			}
 			return err
 		}
-		steps = append(steps, flush, trim, moveAll, flush, trim, flush)
+		forget := func() error {
+			return k.add(s, []op{{below: s.Log().Positions().Append - 700}}, nil)
+		}
+		steps = append(steps, flush, trim, moveAll, flush, trim, forget, flush, trim, flush)
 		for _, step := range steps {
 			if err := step(); err != nil {
 				return err
@@ -310,7 +330,7 @@ func TestStuckMessage(t *testing.T) {
 			acks := record.Ack{Queue: "q"}
 			for range batch {
 				seq++
-				enqueue(b, "q", messageID("q", seq), make([]byte, body))
+				enqueue(b, "q", fmt.Sprintf("q-%d", seq), make([]byte, body))
 				acks.Sequences = append(acks.Sequences, seq)
 			}
 			b.Add(record.TypeAck, acks.AppendTo)

@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"strconv"
+
 	tea "github.com/charmbracelet/bubbletea"
 
 	"baton/tui/data"
@@ -11,35 +13,61 @@ import (
 type action = keymap.Action[*Model]
 
 // actions is the table of everything a user can do. No action outside the
-// chaos menu changes the cluster: no single key on a page can hurt.
+// menu of faults changes the cluster: no single key on a page can hurt.
 func actions() keymap.Table[*Model] {
 	t := keymap.Table[*Model]{
 		{ID: "help", Keys: []string{"?"}, Label: "help", Help: "show or hide this help", Short: true, Run: func(m *Model) { m.open(&help{}) }},
 		{ID: "quit", Keys: []string{"q"}, Label: "quit", Help: "leave; asks first when launched nodes would stop", Short: true, Run: (*Model).quit},
-		{ID: "chaos", Keys: []string{"x"}, Label: "chaos", Help: "open the menu of faults and other actions on nodes", Short: true,
+	}
+	for i, name := range pageNames {
+		t = append(t, action{ID: "page." + name, Keys: []string{strconv.Itoa(i + 1)}, Label: name, Help: pageHelp[name],
+			Enabled: func(v keymap.View) (bool, string) {
+				if name == pageLesson && (v.Snap == nil || v.Snap.Lesson == nil) {
+					return false, "no lesson runs: start one with baton demo --lesson NAME"
+				}
+				return true, ""
+			},
+			Run: func(m *Model) { m.show(i) }})
+	}
+	t = append(t, keymap.Table[*Model]{
+		{ID: "chaos", Keys: []string{"x"}, Label: "actions", Help: "open the menu of what can be done to nodes and links", Short: true,
 			Enabled: func(v keymap.View) (bool, string) {
 				switch {
 				case v.ReadOnly:
-					return false, keymap.ReadOnlyWhy
+					return false, v.Refusal()
 				case v.Snap == nil || len(v.Snap.Targets()) == 0:
 					return false, "no node is known yet"
 				}
 				return true, ""
 			}, Run: (*Model).openChaos},
-		{ID: "filter", Keys: []string{"/"}, Label: "filter", Help: "show only rows whose name contains a text", Short: true,
+		{ID: "filter", Keys: []string{"/"}, Label: "filter", Help: "show only rows or lines that contain a text", Short: true,
 			Enabled: hasSnap, Run: (*Model).beginFilter},
-		{ID: "sort", Keys: []string{"s"}, Label: "sort", Help: "order the rows by the next column", Short: true, Enabled: hasSnap,
+		{ID: "palette", Keys: []string{":"}, Label: "command", Help: "find any action by its name and do it", Short: true, Run: (*Model).openPalette},
+		{ID: "sort", Keys: []string{"s"}, Label: "sort", Help: "order the rows by the next column", Scope: "overview", Short: true, Enabled: hasSnap,
 			Run: func(m *Model) {
 				if p, ok := m.page().(page.Sorter); ok {
 					m.say("sorted by "+p.NextSort(), false)
 				}
 			}},
-		{ID: "freeze", Keys: []string{" "}, Label: "freeze", Help: "hold the screen while the data goes on; again to go live", Short: true,
-			Enabled: hasSnap, Run: (*Model).freeze},
+		{ID: "election.raw", Keys: []string{"v"}, Label: "raw", Help: "the selected member as ZooKeeper holds it, or the decision", Scope: "election", Short: true, Run: pressed("election.raw")},
+		{ID: "logs.follow", Keys: []string{"f"}, Label: "follow", Help: "hold the lines, or follow them again", Scope: "logs", Short: true, Enabled: hasSnap, Run: pressed("logs.follow")},
+		{ID: "logs.level", Keys: []string{"v"}, Label: "level", Help: "show lines from the next level up", Scope: "logs", Short: true, Enabled: hasSnap, Run: pressed("logs.level")},
+		{ID: "logs.wrap", Keys: []string{"w"}, Label: "wrap", Help: "break long lines, or cut them", Scope: "logs", Short: true, Enabled: hasSnap, Run: pressed("logs.wrap")},
+		{ID: "export", Keys: []string{"E"}, Label: "export", Help: "write the report of this run: Markdown, JSON and a picture of the screen", Short: true, Enabled: hasSnap, Run: (*Model).export},
+		{ID: "picture", Keys: []string{"ctrl+s"}, Label: "picture", Help: "save this screen as SVG and text", Enabled: hasSnap, Run: (*Model).picture},
+		{ID: "undo", Keys: []string{"U"}, Label: "undo", Help: "take the last action back: start what was killed, heal what was cut", Mutates: true,
+			Enabled: func(v keymap.View) (bool, string) {
+				if v.Undo == "" {
+					return false, "nothing to take back"
+				}
+				return true, ""
+			}, Run: (*Model).undoLast},
+	}...)
+	t = append(t, timeActions()...)
+	t = append(t, lessonActions()...)
+	t = append(t, keymap.Table[*Model]{
 		{ID: "pane.next", Keys: []string{"tab"}, Label: "next pane", Help: "focus the next pane", Short: true, Enabled: hasSnap, Run: move(page.NextPane)},
 		{ID: "pane.prev", Keys: []string{"shift+tab"}, Label: "pane back", Help: "focus the previous pane", Enabled: hasSnap, Run: move(page.PrevPane)},
-		{ID: "pane", Keys: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}, Label: "pane", Help: "focus a pane by its number", Enabled: hasSnap,
-			Run: func(m *Model) { m.page().Pane(int(m.pressed[0]-'0'), m.frame()) }},
 		{ID: "mouse", Keys: []string{"m"}, Label: "mouse", Help: "turn the mouse on or off; off lets the terminal select text", Short: true, Run: (*Model).toggleMouse},
 		{ID: "left", Keys: []string{"left", "h"}, Label: "left", Help: "previous node", Enabled: hasSnap, Run: move(page.Left)},
 		{ID: "right", Keys: []string{"right", "l"}, Label: "right", Help: "next node", Enabled: hasSnap, Run: move(page.Right)},
@@ -49,10 +77,10 @@ func actions() keymap.Table[*Model] {
 		{ID: "pagedown", Keys: []string{"pgdown", "ctrl+d"}, Label: "page down", Help: "one page down", Enabled: hasSnap, Run: move(page.PageDown)},
 		{ID: "top", Keys: []string{"home", "g"}, Label: "top", Help: "first row, oldest event", Enabled: hasSnap, Run: move(page.Top)},
 		{ID: "bottom", Keys: []string{"end", "G"}, Label: "bottom", Help: "last row, newest event", Enabled: hasSnap, Run: move(page.Bottom)},
-		{ID: "back", Keys: []string{"esc"}, Label: "back", Help: "close what is open; clear the filter; go live", Run: (*Model).back},
+		{ID: "back", Keys: []string{"esc"}, Label: "back", Help: "close what is open; clear the filter; go live; the overview", Run: (*Model).back},
 		{ID: "redraw", Keys: []string{"ctrl+l"}, Label: "redraw", Help: "draw the whole screen again", Run: func(m *Model) { m.cmds = append(m.cmds, tea.ClearScreen) }},
-		{ID: "suspend", Keys: []string{"ctrl+z"}, Label: "suspend", Help: "back to the shell; fg returns (launched nodes go on)", Run: func(m *Model) { m.cmds = append(m.cmds, tea.Suspend) }},
-	}
+		{ID: "suspend", Keys: []string{"ctrl+z"}, Label: "suspend", Help: "back to the shell; fg returns (launched nodes go on)", Run: (*Model).suspend},
+	}...)
 	return append(t, faults()...)
 }
 
@@ -60,91 +88,54 @@ func move(c page.Command) func(*Model) {
 	return func(m *Model) { m.page().Command(c, m.frame()) }
 }
 
-func hasSnap(v keymap.View) (bool, string) { return v.Snap != nil, "nothing is known yet" }
-
-// faults are the actions of the chaos menu.
-func faults() []action {
-	one := func(id, key, verb, label, help string) action {
-		return action{
-			ID: "chaos." + id, Keys: []string{key}, Label: label, Help: help, Scope: keymap.Chaos, Mutates: true,
-			Enabled: possible(verb),
-			Danger:  func(v keymap.View) []string { return v.Snap.Risk(verb, v.Target) },
-			Run:     func(m *Model) { m.do(verb, m.target) },
+// pressed hands an action of a page to the page.
+func pressed(id string) func(*Model) {
+	return func(m *Model) {
+		if p, ok := m.page().(page.Presser); ok {
+			if text := p.Press(id, m.frame()); text != "" {
+				m.say(text, false)
+			}
 		}
-	}
-	return []action{
-		one("kill", "k", data.ActionKill, "kill", "SIGKILL: no goodbye, sockets close at once"),
-		one("stop", "t", data.ActionStop, "terminate", "SIGTERM: a clean stop, it says goodbye"),
-		one("pause", "p", data.ActionPause, "pause", "SIGSTOP: alive but silent, a zombie"),
-		one("resume", "c", data.ActionResume, "continue", "SIGCONT: a paused process goes on"),
-		one("start", "s", data.ActionStart, "start", "start a process that is down"),
-		one("restart", "R", data.ActionRestart, "restart", "clean stop, then start again"),
-		one("cut", "z", data.ActionCut, "cut links", "take its links to nodes and ZooKeeper away"),
-		one("heal", "u", data.ActionHeal, "heal", "give it its links back"),
-		one("transfer", "T", data.ActionTransfer, "transfer", "hand leadership over without losing a message"),
 	}
 }
 
-// possible says whether a fault can be done to the target now.
-func possible(verb string) func(keymap.View) (bool, string) {
+func hasSnap(v keymap.View) (bool, string) { return v.Snap != nil, "nothing is known yet" }
+
+// faults are the actions of the menu, one for each verb that the data layer knows.
+func faults() []action {
+	var out []action
+	for _, v := range data.Verbs() {
+		out = append(out, action{
+			ID: "do." + v.Name, Keys: []string{v.Key}, Label: v.Label, Help: v.Help, Scope: keymap.Chaos, Mutates: true,
+			Enabled: possible(v),
+			Danger:  func(k keymap.View) []string { return v.Warning(k.Snap, k.Target) },
+			Run:     func(m *Model) { m.do(v.Name, m.target) },
+		})
+	}
+	return out
+}
+
+// possible says whether a verb can be done to the target now.
+func possible(verb data.Verb) func(keymap.View) (bool, string) {
 	return func(v keymap.View) (bool, string) {
 		if v.Snap == nil || v.Target == "" {
 			return false, "no target"
 		}
 		if v.Can != nil {
-			if ok, why := v.Can(verb); !ok {
+			if ok, why := v.Can(verb.Name); !ok {
 				return false, why
 			}
 		}
-		return fitsState(v.Snap, verb, v.Target)
+		return verb.Fits(v.Snap, v.Target)
 	}
 }
 
-// fitsState is a flat table from what the target is to what can be done to it.
-func fitsState(s *data.Snapshot, verb, target string) (bool, string) {
-	n, p := s.NodeByID(target), s.ProcessByName(target)
-	state := data.ProcessRunning
-	switch {
-	case p != nil:
-		state = p.State
-	case n != nil && n.State == data.StateDown:
-		state = data.ProcessExited
+func (m *Model) suspend() {
+	if m.cfg.Remote {
+		m.say("suspend: there is no shell behind this screen", false)
+		return
 	}
-	switch verb {
-	case data.ActionKill, data.ActionRestart:
-		return state != data.ProcessExited, target + " is down"
-	case data.ActionStop, data.ActionPause:
-		if state == data.ProcessPaused {
-			return false, target + " is paused: continue it first"
-		}
-		return state != data.ProcessExited, target + " is down"
-	case data.ActionResume:
-		return state == data.ProcessPaused, target + " is not paused"
-	case data.ActionStart:
-		return state == data.ProcessExited, target + " is running"
-	case data.ActionCut, data.ActionHeal:
-		if n == nil {
-			return false, "only nodes have links to cut"
-		}
-		return state != data.ProcessExited, target + " is down"
-	case data.ActionTransfer:
-		return canTransfer(s, n, target)
-	}
-	return false, "not known"
-}
-
-func canTransfer(s *data.Snapshot, n *data.Node, target string) (bool, string) {
-	switch {
-	case n == nil:
-		return false, "only a node can lead"
-	case s.Leader == "":
-		return false, "no leader to hand over"
-	case n.ID == s.Leader && s.Quorum.Have < 2:
-		return false, "no follower is in sync"
-	case n.ID == s.Leader || n.State == data.StateInSync:
-		return true, ""
-	}
-	return false, target + " is not in sync"
+	m.cmds = append(m.cmds, tea.Suspend)
 }
 
 func (m *Model) toggleMouse() {
@@ -168,6 +159,6 @@ func (m *Model) back() {
 		return
 	}
 	if m.frozen != nil {
-		m.freeze()
+		m.goLive()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"baton/tui/component"
+	"baton/tui/data"
 	"baton/tui/keymap"
 	"baton/tui/page"
 	"baton/tui/page/chaos"
@@ -67,7 +68,7 @@ func (h *help) lines(m *Model, f page.Frame) []string {
 		}
 	}
 	section("keys", m.page().Name(), keymap.Global)
-	section("in the chaos menu (x)", keymap.Chaos)
+	section("in the menu of actions (x)", keymap.Chaos)
 	return append(lines, " "+t.Paint(style.Strong, "signs"), "  "+legend(t, w-4)[0], "  "+legend(t, w-4)[1],
 		" "+t.Paint(style.Dim, "leader and follower are what ActiveMQ calls master and slave"))
 }
@@ -152,10 +153,16 @@ func (c *confirm) accept(m *Model) {
 
 func (c *confirm) render(_ *Model, f page.Frame) []string {
 	t := f.Theme
-	w := min(66, f.W)
+	w := min(70, f.W)
 	lines := []string{""}
 	for _, s := range c.text {
-		lines = append(lines, "  "+component.Cut(s, w-6, t.Glyphs.Ellipsis))
+		for i, l := range page.Wrap(s, w-8) {
+			lead := "  " + t.Glyphs.Dot + " "
+			if i > 0 || len(c.text) == 1 {
+				lead = "    "
+			}
+			lines = append(lines, lead+l)
+		}
 	}
 	lines = append(lines, "")
 	if c.word == "" {
@@ -169,8 +176,9 @@ func (c *confirm) render(_ *Model, f page.Frame) []string {
 	return box.Render(t, lines, w, min(len(lines)+2, f.H))
 }
 
-// menu is the chaos menu.
-type menu struct{}
+// menu is the menu of actions: a target, what can be done to it, and the
+// forecast for the row that the cursor is on.
+type menu struct{ row int }
 
 func (m *Model) openChaos() {
 	if t := m.page().Target(m.live); t != "" {
@@ -185,14 +193,21 @@ func (m *Model) openChaos() {
 func (d *menu) key(m *Model, msg tea.KeyMsg) {
 	targets := m.live.Targets()
 	at := slices.Index(targets, m.target)
+	rows := m.table.In(keymap.Chaos)
 	step := 0
 	switch k := msg.String(); k {
 	case "esc", "x", "q":
 		m.close()
-	case "left", "up", "shift+tab":
+	case "left", "shift+tab":
 		step = -1
-	case "right", "down", "tab":
+	case "right", "tab":
 		step = 1
+	case "up":
+		d.row = max(0, d.row-1)
+	case "down":
+		d.row = min(d.row+1, len(rows)-1)
+	case "enter":
+		m.act(&rows[d.row])
 	default:
 		m.act(m.table.Find(k, keymap.Chaos))
 	}
@@ -205,16 +220,24 @@ func (d *menu) render(m *Model, f page.Frame) []string {
 	f.Snap = m.live // never act on an old picture
 	v := m.keyView()
 	var rows []chaos.Row
-	for _, a := range m.table.In(keymap.Chaos) {
-		r := chaos.Row{Key: a.Key(), Label: a.Label, Help: a.Help}
+	verbs := data.Verbs()
+	for i, a := range m.table.In(keymap.Chaos) {
+		r := chaos.Row{Key: a.Key(), Label: a.Label, Help: a.Help, Asks: verbs[i].Asks}
 		if ok, why := a.Allowed(v); !ok {
 			r.Why = why
-		} else {
-			r.Asks = a.Danger != nil && len(a.Danger(v)) > 0
 		}
 		rows = append(rows, r)
 	}
-	return chaos.Render(f, m.target, rows)
+	verb := verbs[d.row]
+	return chaos.Render(f, m.target, rows, d.row, chaos.Outlook{Lines: verb.Warning(m.live, m.target), CLI: verb.Twin(m.cfg.Launched, m.target, m.sinceStart())})
+}
+
+// sinceStart is how long the run goes on, for the command that does the same.
+func (m *Model) sinceStart() time.Duration {
+	if len(m.live.Events) == 0 {
+		return 0
+	}
+	return max(0, m.live.At.Sub(m.live.Events[0].At))
 }
 
 // filterInput is the line in which a filter is typed.

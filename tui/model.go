@@ -12,7 +12,6 @@ import (
 	"baton/tui/data"
 	"baton/tui/keymap"
 	"baton/tui/page"
-	"baton/tui/page/overview"
 )
 
 // Source brings snapshots and performs actions. data.Source is the real one.
@@ -36,10 +35,11 @@ type Model struct {
 
 	w, h     int
 	sized    bool
-	live     *data.Snapshot // newest
-	frozen   *data.Snapshot // what the screen is held at, nil when live
-	received time.Time      // when live arrived, by the clock of ticks
-	now      time.Time      // of the stopwatch
+	live     *data.Snapshot   // newest
+	frozen   *data.Snapshot   // what the screen is held at, nil when live
+	history  []*data.Snapshot // what a live console remembers, oldest first
+	received time.Time        // when live arrived, by the clock of ticks
+	now      time.Time        // of the stopwatch
 	ticking  bool
 
 	dialogs []dialog // the last one is on top and sees keys first
@@ -49,6 +49,7 @@ type Model struct {
 	pressed string // the key that is being handled
 	mouse   bool
 	doing   int // actions under way
+	undo    undoable
 	ctx     context.Context
 	cmds    []tea.Cmd // gathered during one Update
 }
@@ -80,7 +81,7 @@ type (
 func NewModel(ctx context.Context, cfg Config) *Model {
 	cfg = cfg.withDefaults()
 	return &Model{
-		cfg: cfg, table: actions(), pages: []page.Page{overview.New()}, ctx: ctx, mouse: !cfg.NoMouse,
+		cfg: cfg, table: actions(), pages: newPages(), ctx: ctx, mouse: !cfg.NoMouse,
 	}
 }
 
@@ -94,8 +95,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.resize(msg.Width, msg.Height)
 	case snapMsg:
-		m.live, m.received, m.now = msg.snap, msg.at, msg.snap.At
-		m.tick()
+		m.arrived(msg)
 	case tickMsg:
 		m.ticking = false
 		if m.live != nil {
@@ -108,6 +108,10 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 	case doneMsg:
 		m.done(msg)
+	case savedMsg:
+		m.saved(msg)
+	case taughtMsg:
+		m.taught(msg)
 	case tea.KeyMsg:
 		m.keys(msg)
 	case tea.MouseMsg:
@@ -118,6 +122,17 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 	}
 	return m, tea.Batch(m.cmds...)
+}
+
+// arrived takes a snapshot. The lesson's page comes up with the lesson.
+func (m *Model) arrived(msg snapMsg) {
+	first := m.live == nil
+	m.live, m.received, m.now = msg.snap, msg.at, msg.snap.At
+	m.remember(msg.snap)
+	if first && msg.snap.Lesson != nil {
+		m.showName(pageLesson)
+	}
+	m.tick()
 }
 
 // resize notes the size. A terminal that reports none is taken for 80x24.
@@ -133,7 +148,7 @@ const tickEvery = 100 * time.Millisecond
 
 // tick arms the one timer, only while a stopwatch runs on a live screen.
 func (m *Model) tick() {
-	if m.ticking || m.live == nil || m.frozen != nil || m.live.FailoverNow() == nil {
+	if m.ticking || m.live == nil || m.frozen != nil || m.live.Player != nil || m.live.FailoverNow() == nil {
 		return
 	}
 	m.ticking = true
@@ -154,7 +169,8 @@ func (m *Model) page() page.Page { return m.pages[m.shown] }
 func (m *Model) keyView() keymap.View {
 	return keymap.View{
 		Snap: m.live, Page: m.page().Name(), Target: m.target,
-		ReadOnly: m.cfg.ReadOnly, Launched: m.cfg.Launched, Can: m.cfg.Source.Can,
+		ReadOnly: m.cfg.ReadOnly, Launched: m.cfg.Launched, Can: m.cfg.Source.Can, Replay: m.player() != nil,
+		Taught: m.cfg.Lesson != nil, Undo: m.undo.action, Why: m.cfg.ReadOnlyWhy,
 	}
 }
 
@@ -262,7 +278,13 @@ func (m *Model) done(msg doneMsg) {
 		m.say(msg.err.Error(), true)
 		return
 	}
-	m.say(msg.action+" "+msg.node+": done in "+span(msg.took), false)
+	text := msg.action + " " + msg.node + ": done in " + span(msg.took)
+	m.undo = undoable{}
+	if v, ok := data.VerbByName(msg.action); ok && v.Undo != "" {
+		m.undo = undoable{v.Undo, msg.node}
+		text += "   " + m.table.ByID("undo").Key() + " takes it back: " + v.Undo
+	}
+	m.say(text, false)
 }
 
 // interrupt is ctrl+c: the first asks like q, the next one leaves at once.
@@ -292,16 +314,6 @@ func (m *Model) quit() {
 		return
 	}
 	m.open(&confirm{title: "stop the cluster and quit", quits: true, text: quitText(running)})
-}
-
-// freeze holds the screen, or lets it go.
-func (m *Model) freeze() {
-	if m.frozen != nil {
-		m.frozen = nil
-		m.tick()
-		return
-	}
-	m.frozen = m.live
 }
 
 func (m *Model) click(msg tea.MouseMsg) {

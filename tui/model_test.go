@@ -17,6 +17,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
+	"baton/tui/data"
 	"baton/tui/keymap"
 	"baton/tui/style"
 	"baton/tui/tuitest"
@@ -37,27 +38,27 @@ func fits(t *testing.T, what, view string, w, h int) {
 }
 
 // TestSizes draws every state with every kind of dialog and focus at sizes from
-// 1x1 to 200x60: a grid that begins somewhere else in each run, or all of them
+// 1x1 to 300x100: a grid that begins somewhere else in each run, or all of them
 // with BATON_SIZES=all.
 func TestSizes(t *testing.T) {
 	n := seed(t)
 	all := os.Getenv("BATON_SIZES") == "all"
-	variants := [][]string{nil, {"x"}, {"x", "k"}, {"?"}, {"q"}, {"/"}}
+	variants := [][]string{nil, {"x"}, {"x", "k"}, {"?"}, {"q"}, {"/"}, {"2"}, {"3"}, {"4"}, {"5"}, {"6"}, {":"}, {"2", "v"}, {"4", "w"}}
 	for _, st := range tuitest.States() {
 		t.Run(st.Name, func(t *testing.T) {
 			for v, keys := range variants {
 				m := screen(t, setup(style.New(style.Level(v%3), false, v%2 == 1), st.Snap), st.Snap, 80, 24, keys...)
-				stepW, stepH := 23, 13
+				stepW, stepH := 47, 23
 				switch {
 				case all:
 					stepW, stepH = 1, 1
 				case raceEnabled: // the race detector has nothing to find here
-					stepW, stepH = 61, 29
+					stepW, stepH = 97, 41
 				case v == 0:
-					stepW, stepH = 11, 7
+					stepW, stepH = 19, 11
 				}
-				for w := 1 + int(n+uint64(v))%stepW; w <= 200; w += stepW {
-					for h := 1 + int(n/100+uint64(w))%stepH; h <= 60; h += stepH {
+				for w := 1 + int(n+uint64(v))%stepW; w <= 300; w += stepW {
+					for h := 1 + int(n/100+uint64(w))%stepH; h <= 100; h += stepH {
 						m.Update(tea.WindowSizeMsg{Width: w, Height: h})
 						if v == 0 {
 							press(m, "tab")
@@ -131,7 +132,7 @@ func TestASCIIThemeIsASCII(t *testing.T) {
 				st.Snap.Queues[i].Name = "names keep their letters"
 			}
 		}
-		for _, keys := range [][]string{nil, {"x"}, {"?"}} {
+		for _, keys := range [][]string{nil, {"x"}, {"?"}, {"2"}, {"3"}, {"4"}, {"5"}, {"6"}, {":"}} {
 			view := screen(t, setup(style.New(style.Plain, false, true), st.Snap), st.Snap, 140, 40, keys...).View()
 			for _, r := range view {
 				require.Less(t, r, rune(128), "%s %v: %q", st.Name, keys, r)
@@ -151,7 +152,7 @@ func TestActionTable(t *testing.T) {
 		require.NotNil(t, a.Run, a.ID)
 		require.False(t, ids[a.ID], "two actions named %s", a.ID)
 		ids[a.ID] = true
-		if a.Scope != keymap.Chaos {
+		if a.Scope != keymap.Chaos && a.ID != "undo" && a.ID != "lesson.go" { // one takes back what the menu did, the other asks in its own words
 			require.False(t, a.Mutates, "%s: one key outside the chaos menu must not change the cluster", a.ID)
 		}
 		for _, k := range a.Keys {
@@ -167,7 +168,7 @@ func TestActionTable(t *testing.T) {
 		}
 	}
 	mutating := slices.DeleteFunc(slices.Clone(table), func(a action) bool { return !a.Mutates })
-	require.Len(t, mutating, 9, "a new action that changes the cluster needs its tests")
+	require.Len(t, mutating, len(data.Verbs())+2, "a new action that changes the cluster needs its tests")
 }
 
 // run gives a message to the model and performs the commands that follow by
@@ -208,21 +209,29 @@ func TestKeys(t *testing.T) {
 		see, not    string
 	}{
 		{name: "x then k on the leader asks", state: "healthy", keys: []string{"x", "k"}, see: "kill n1?"},
-		{name: "y kills", state: "healthy", keys: []string{"x", "k", "y"}, did: []string{"kill n1"}, see: "kill n1: done", not: "chaos  one key"},
-		{name: "enter does not", state: "healthy", keys: []string{"x", "k", "enter"}, see: "chaos  one key"},
-		{name: "esc does not", state: "healthy", keys: []string{"x", "k", "esc", "esc"}, not: "chaos  one key"},
-		{name: "a follower dies without a question", state: "healthy", keys: []string{"x", "right", "k"}, did: []string{"kill n2"}},
-		{name: "the card with the focus is the target", state: "healthy", keys: []string{"3", "x", "t"}, did: []string{"stop n3"}},
+		{name: "y kills", state: "healthy", keys: []string{"x", "k", "y"}, did: []string{"kill n1"}, see: "kill n1: done", not: "one key acts"},
+		{name: "enter does not", state: "healthy", keys: []string{"x", "k", "enter"}, see: "one key acts"},
+		{name: "esc does not", state: "healthy", keys: []string{"x", "k", "esc", "esc"}, not: "one key acts"},
+		{name: "a follower dies after a question too", state: "healthy", keys: []string{"x", "right", "k"}, see: "n1 stays the leader"},
+		{name: "and a yes", state: "healthy", keys: []string{"x", "right", "k", "y"}, did: []string{"kill n2"}, see: "U takes it back: start"},
+		{name: "undo", state: "failed-over", keys: []string{"right", "x", "k", "y", "U"}, did: []string{"kill n2", "start n2"}},
+		{name: "enter does what the cursor is on", state: "healthy", keys: []string{"x", "right", "down", "enter", "y"}, did: []string{"stop n2"}},
+		{name: "the palette finds a page", state: "healthy", keys: []string{":", "r", "e", "p", "l", "enter"}, see: "positions of the log"},
+		{name: "the palette finds an action and its target", state: "healthy", keys: []string{":", "p", "a", "u", "s", "e", " ", "n", "3", "enter", "y"}, did: []string{"pause n3"}},
+		{name: "a number shows a screen", state: "healthy", keys: []string{"2"}, see: "why is n1 the leader?"},
+		{name: "esc goes back to the overview", state: "healthy", keys: []string{"3", "esc"}, see: "replication lag"},
+		{name: "a heal needs no question", state: "healthy", keys: []string{"x", "u"}, did: []string{"heal n1"}},
+		{name: "the card with the focus is the target", state: "healthy", keys: []string{"right", "right", "x", "t", "y"}, did: []string{"stop n3"}},
 		{name: "the last follower asks", state: "paused", keys: []string{"right", "x", "k"}, see: "Only 1 of 3 nodes remain"},
 		{name: "zookeeper can be a target", state: "healthy", keys: []string{"x", "left", "k", "y"}, did: []string{"kill zookeeper"}},
 		{name: "a running node cannot be started", state: "healthy", keys: []string{"x", "s"}, see: "start: n1 is running"},
 		{name: "a dead one can", state: "failed-over", keys: []string{"x", "s"}, did: []string{"start n1"}},
-		{name: "a paused one continues", state: "paused", keys: []string{"3", "x", "c"}, did: []string{"resume n3"}},
-		{name: "what the cluster cannot do says why", state: "healthy", no: "cut", keys: []string{"x", "z"}, see: "cut links: not supported here"},
-		{name: "transfer to a follower", state: "healthy", keys: []string{"x", "right", "T"}, did: []string{"transfer n2"}},
-		{name: "transfer to one that lags", state: "catching-up", keys: []string{"3", "x", "T"}, see: "n3 is not in sync"},
+		{name: "a paused one continues", state: "paused", keys: []string{"right", "right", "x", "c"}, did: []string{"resume n3"}},
+		{name: "what the cluster cannot do says why", state: "healthy", no: "cut", keys: []string{"x", "n"}, see: "cut network: not supported here"},
+		{name: "transfer to a follower", state: "healthy", keys: []string{"x", "right", "T", "y"}, did: []string{"transfer n2"}},
+		{name: "transfer to one that lags", state: "catching-up", keys: []string{"right", "right", "x", "T"}, see: "n3 is not in sync"},
 		{name: "read only refuses the menu", state: "healthy", readOnly: true, keys: []string{"x", "k", "y"}, see: "read only", not: "one key acts"},
-		{name: "no key of the overview kills", state: "healthy", keys: []string{"k", "K", "t", "p", "R", "z", "T", "y"}},
+		{name: "no key of the overview kills", state: "healthy", keys: []string{"k", "K", "t", "p", "R", "z", "T", "w", "o", "b", "n", "y"}},
 		{name: "attached wants the name", state: "attached", attached: true, keys: []string{"x", "t", "y", "enter"}, see: "the name did not match"},
 		{name: "attached with the name", state: "attached", attached: true, keys: []string{"x", "t", "n", "1", "enter"}, did: []string{"stop n1"}},
 		{name: "q asks on a launched cluster", state: "healthy", keys: []string{"q"}, see: "4 launched processes stop"},
@@ -261,7 +270,7 @@ func TestKeys(t *testing.T) {
 
 func TestFailedActionStaysUntilAKey(t *testing.T) {
 	m := screen(t, Config{Source: &still{err: errors.New("no such process\x1b[2J")}, Launched: true, Theme: plain()}, stateOf(t, "healthy"), 80, 24)
-	for _, k := range []string{"x", "right", "k"} {
+	for _, k := range []string{"x", "right", "k", "y"} {
 		run(t, m, keyMsg(k))
 	}
 	require.Contains(t, m.View(), "no such process")
@@ -341,9 +350,9 @@ func TestBundledKeys(t *testing.T) {
 	src := &still{}
 	m := screen(t, Config{Source: src, Launched: true, Theme: plain()}, stateOf(t, "healthy"), 80, 24)
 	bundle := func(s string, paste bool) { run(t, m, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(s), Paste: paste}) }
-	bundle("3xt", false)
+	bundle("jlllxty", false)
 	require.Equal(t, []string{"stop n3"}, src.did)
-	bundle("1xky", true)
+	bundle("xky", true)
 	require.Equal(t, []string{"stop n3"}, src.did, "a paste presses no keys")
 	require.NotContains(t, m.View(), "one key acts")
 	bundle("/pay", false)
@@ -358,7 +367,7 @@ func TestMouse(t *testing.T) {
 		m.Update(tea.MouseMsg{X: x, Y: y, Button: tea.MouseButtonLeft, Action: tea.MouseActionPress})
 	}
 	click(60, 3)
-	require.Contains(t, m.View(), "3 n3 ▸")
+	require.Contains(t, m.View(), "═ n3 ▸")
 	click(20, 17)
 	require.Contains(t, m.View(), "▸ orders")
 	m.Update(tea.MouseMsg{Button: tea.MouseButtonWheelDown, Action: tea.MouseActionPress})

@@ -64,9 +64,14 @@ type Config struct {
 	Cluster  string
 	Launched bool // the nodes are ours and stop with the console: quit asks
 	ReadOnly bool // refuse every action that changes the cluster
-	Theme    style.Theme
-	NoMouse  bool
-	In, Out  *os.File // default stdin and stdout; both must be a terminal, and two files
+	// ReadOnlyWhy is said instead of the usual reason.
+	ReadOnlyWhy string
+	Lesson      Teacher // leads the lesson under way, nil if there is none
+	ExportDir   string  // where reports and pictures are saved, "" is nowhere
+	Remote      bool    // somebody else's terminal: no shell, no files
+	Theme       style.Theme
+	NoMouse     bool
+	In, Out     *os.File // default stdin and stdout; both must be a terminal, and two files
 
 	ShowResult time.Duration // how long a finished failover stays in the middle row, default 8 s
 	// Grace bounds how long Run waits for the terminal and the source when it

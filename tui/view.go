@@ -2,11 +2,13 @@ package tui
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
 
 	"baton/tui/component"
+	"baton/tui/keymap"
 	"baton/tui/page"
 	"baton/tui/style"
 )
@@ -118,10 +120,7 @@ func (m *Model) statusBar() string {
 	}
 	rates, short := m.rateTexts()
 	epoch, clock := fmt.Sprintf("epoch %d", s.Epoch), s.At.Format("15:04:05")
-	end := " "
-	if m.frozen != nil {
-		end = "  " + t.Paint(style.WarnBadge, fmt.Sprintf(" FROZEN +%d ", m.live.EventsAll-m.frozen.EventsAll)) + " "
-	}
+	end := m.timeBadge()
 	extra := ""
 	if l := s.LeaderNode(); l != nil && l.Status.Sync != "" {
 		extra = "   sync " + l.Status.Sync
@@ -161,6 +160,8 @@ func (m *Model) rateTexts() (long, short string) {
 func (m *Model) badge() string {
 	t := m.cfg.Theme
 	switch {
+	case m.player() != nil:
+		return t.Paint(style.WarnBadge, "[recording]")
 	case m.cfg.ReadOnly && m.cfg.Launched:
 		return t.Paint(style.WarnBadge, "[READ ONLY]")
 	case m.cfg.ReadOnly:
@@ -184,19 +185,49 @@ func (m *Model) keyLine() string {
 		}
 		return t.Paint(role, component.Pad(" "+mark+" "+m.flash.text, m.w))
 	}
+	return m.keysAndPages()
+}
+
+// pagesWidth is from where the key line has room for the names of all screens.
+const pagesWidth = 120
+
+// keysAndPages names the keys and, where there is room, the screens.
+func (m *Model) keysAndPages() string {
+	t, v := m.cfg.Theme, m.keyView()
+	tail := t.Paint(style.Strong, "1-"+strconv.Itoa(len(pageNames))) + " " + t.Paint(style.Dim, "screens") + " "
+	if m.w >= pagesWidth {
+		tail = m.pageStrip(v)
+	}
 	line := ""
-	v := m.keyView()
-	for _, a := range m.table.In(m.page().Name(), "") {
+	own, global := m.table.In(m.page().Name()), m.table.In(keymap.Global)
+	for _, a := range append(append(global[:2:2], own...), global[2:]...) { // help and quit come first, always
 		if ok, _ := a.Allowed(v); !a.Short || !ok {
 			continue
 		}
-		part := t.Paint(style.Strong, a.Key()) + " " + t.Paint(style.Dim, a.Label)
-		if component.Width(line)+component.Width(part)+2 > m.w {
+		part := " " + t.Paint(style.Strong, a.Key()) + " " + t.Paint(style.Dim, a.Label) + " "
+		if component.Width(line)+component.Width(part)+component.Width(tail) >= m.w {
 			break
 		}
-		line += " " + part + " "
+		line += part
 	}
-	return line
+	return component.FitSpread(m.w, [2]string{line, tail}, [2]string{line, ""})
+}
+
+// pageStrip names the screens with the keys that show them.
+func (m *Model) pageStrip(v keymap.View) string {
+	t, out := m.cfg.Theme, ""
+	for i, name := range pageNames {
+		if ok, _ := m.table.ByID("page." + name).Allowed(v); !ok {
+			continue
+		}
+		role := style.Dim
+		if i == m.shown {
+			role = style.Focus
+			name = t.Glyphs.Cursor + name
+		}
+		out += t.Paint(style.Strong, strconv.Itoa(i+1)) + " " + t.Paint(role, name) + "  "
+	}
+	return out
 }
 
 // tinyLine is all that fits a terminal of a few cells.

@@ -61,11 +61,11 @@ func attachCommand() *cobra.Command {
 			}
 			defer tree.close()
 			go tree.runWatch(ctx)
-			src, err := data.New(data.Config{Cluster: path, Tree: tree.read, TreeChanged: tree.changed, Logger: logger})
+			src, err := data.New(data.Config{Cluster: path, Tree: tree.read, TreeChanged: tree.changed, ZKServers: servers, Logger: logger})
 			if err != nil {
 				return err
 			}
-			err = tui.Run(ctx, tui.Config{Source: src, Cluster: path, ReadOnly: true, Theme: theme, NoMouse: f.noMouse, Logger: logger})
+			err = tui.Run(ctx, tui.Config{Source: src, Cluster: path, ReadOnly: true, Theme: theme, NoMouse: f.noMouse, ExportDir: exportDir(), Logger: logger})
 			if err != nil {
 				return exitError{tui.ExitCode(err), err}
 			}

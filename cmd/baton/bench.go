@@ -13,13 +13,13 @@ import (
 func benchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure: bench failover",
+		Short: "Measure: bench failover, bench catchup, bench messages",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError("say what to measure: baton bench failover")
+			return usageError("say what to measure: baton bench failover, baton bench catchup, or baton bench messages")
 		},
 	}
-	c.AddCommand(benchFailoverCommand())
+	c.AddCommand(benchFailoverCommand(), benchCatchUpCommand(), benchMessagesCommand())
 	return c
 }
 
@@ -60,7 +60,8 @@ func benchFailoverCommand() *cobra.Command {
 	f.IntVar(&cfg.Cluster.BasePort, "base-port", cluster.DefaultBasePort, "first port of the cluster")
 	f.IntVar(&cfg.Cluster.Nodes, "nodes", 3, "number of nodes")
 	f.StringVar(&cfg.Cluster.Sync, "sync", "quorum_disk", "sync policy of the nodes")
-	f.Var((*commaList)(&cfg.Cluster.ZooKeeper), "zk", "use these ZooKeeper servers in place of the embedded one")
+	addZKFlag(f, &cfg.Cluster)
+	f.DurationVar(&cfg.Cluster.ZKSessionTimeout, "zk-session-timeout", 0, "of the nodes; 0 = their default of 4s")
 	f.DurationVar(&cfg.Cluster.ElectionTimeout, "election-timeout", 0, "of the nodes; 0 = their default of 1s")
 	return c
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,9 +17,11 @@ import (
 
 	"baton/demo"
 	"baton/demo/cluster"
+	"baton/demo/lesson"
 	"baton/demo/load"
 	"baton/tui"
 	"baton/tui/data"
+	"baton/tui/record"
 )
 
 // demoFlags are the flags of baton demo.
@@ -29,6 +32,9 @@ type demoFlags struct {
 	cluster          cluster.Config
 	load             load.Config
 	console          consoleFlags
+	record           recordFlags
+	lesson           string
+	listLessons      bool
 }
 
 func demoCommand() *cobra.Command {
@@ -36,15 +42,24 @@ func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run three nodes on this machine, under load, with the console",
-		Long: `Starts an embedded ZooKeeper, three broker nodes as processes of their own, and producers and
+		Long: `Starts an embedded ZooKeeper (or real ones: --zk ensemble), three broker nodes as processes of their own, and producers and
 consumers that keep account of every message. The console shows it all and lets you kill, pause, cut off
 and restart nodes. With --headless it needs no terminal: it injects the faults you name and ends with a
 summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
-		Example: "  baton demo\n  baton demo --headless --for 30s --rate 300 --fault kill-leader@5s,restart@12s --json",
-		Args:    cobra.NoArgs,
+		Example: "  baton demo\n  baton demo --headless --for 30s --rate 300 --fault kill-leader@5s,restart@12s --json\n" +
+			"  baton demo --zk ensemble --headless --for 30s --fault kill-zookeeper:leader@5s,start-zookeeper@12s,kill-leader@20s",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.cluster.Nodes < 1 || f.cluster.BasePort < 1 { // the packages below take 0 for their default
 				return usageError("--nodes is %d and --base-port %d: both are at least 1", f.cluster.Nodes, f.cluster.BasePort)
+			}
+			if f.listLessons {
+				return listLessons(cmd.OutOrStdout())
+			}
+			if f.lesson != "" {
+				if err := f.prepareLesson(cmd); err != nil {
+					return err
+				}
 			}
 			if f.headless {
 				return f.runHeadless(cmd)
@@ -62,7 +77,8 @@ summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
 	fl.BoolVar(&f.asJSON, "json", false, "with --headless: print the report as JSON")
 	fl.DurationVar(&f.duration, "for", 20*time.Second, "with --headless: how long producers send")
 	fl.StringVar(&f.faults, "fault", "", "with --headless: NAME@TIME,... of "+strings.Join(cluster.FaultNames(), ", ")+
-		", and "+strings.Join(cluster.NodeFaultNames(), ", ")+" as in kill:n2@5s")
+		", with a node "+strings.Join(cluster.NodeFaultNames(), ", ")+" as in kill:n2@5s, and with --zk ensemble also of one server, "+
+		"by number or as the leader: kill-zookeeper:2@5s, pause-zookeeper:leader@5s")
 	fl.Float64Var(&f.load.Rate, "rate", 300, "messages per second of all producers together, 0 = no load")
 	fl.IntVar(&f.load.Producers, "producers", 4, "producers, each waits for its receipts")
 	fl.IntVar(&f.load.Consumers, "consumers", 2, "consumers, each acknowledges every message")
@@ -71,14 +87,17 @@ summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
 	_ = fl.Set("queues", "orders,payments")
 	fl.Lookup("queues").Changed = false
 	fl.StringVar(&f.cluster.DataDir, "data-dir", "", "keep the nodes' data here; empty = a temporary directory, removed at the end")
-	fl.IntVar(&f.cluster.BasePort, "base-port", cluster.DefaultBasePort, "ZooKeeper at B; node i at B+10(i-1): admin +1, STOMP +3, replication +9")
+	fl.IntVar(&f.cluster.BasePort, "base-port", cluster.DefaultBasePort, "ZooKeeper at B; node i at B+10(i-1): admin +1, STOMP +3, replication +9; server k of a real ensemble at B+10(k-1): clients +0, peers +7, elections +8")
 	fl.IntVar(&f.cluster.Nodes, "nodes", 3, "number of nodes")
 	fl.StringVar(&f.cluster.Sync, "sync", "quorum_disk", "sync policy of the nodes")
-	fl.Var((*commaList)(&f.cluster.ZooKeeper), "zk", "use these ZooKeeper servers, host:port,..., in place of the embedded one")
+	addZKFlag(fl, &f.cluster)
 	fl.StringVar(&f.cluster.ZKPath, "zk-path", "", "ZooKeeper path; default /baton/demo, or one of this run with --zk")
 	fl.DurationVar(&f.cluster.ElectionTimeout, "election-timeout", 0, "of the nodes; 0 = their default of 1s")
 	fl.DurationVar(&f.cluster.ZKSessionTimeout, "zk-session-timeout", 0, "of the nodes; 0 = their default of 4s")
+	fl.StringVar(&f.lesson, "lesson", "", "take a guided lesson; with --headless it leads itself and exits 0 only if the cluster showed all of it")
+	fl.BoolVar(&f.listLessons, "list-lessons", false, "name the lessons and stop")
 	f.console.add(c)
+	f.record.add(c)
 	return c
 }
 
@@ -90,11 +109,37 @@ func launchFailure(err error) error {
 	return exitError{exitUnreachable, err}
 }
 
+// prepareLesson checks the flags that a lesson decides itself and sets what it needs.
+func (f *demoFlags) prepareLesson(cmd *cobra.Command) error {
+	l, err := lesson.Find(f.lesson)
+	if err != nil {
+		return usageError("--lesson: %w", err)
+	}
+	for _, name := range []string{"for", "fault", "sync", "nodes"} {
+		if cmd.Flags().Changed(name) {
+			return usageError("--%s does not go with --lesson: the lesson decides it", name)
+		}
+	}
+	if l.Name == "zookeeper" && len(f.cluster.ZooKeeper) > 0 {
+		return usageError("the lesson zookeeper stops ZooKeeper: it needs one of its own, without --zk")
+	}
+	l.Prepare(&f.cluster, &f.load)
+	return nil
+}
+
 func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
+	if f.lesson != "" {
+		l, err := lesson.Find(f.lesson)
+		if err != nil {
+			return usageError("--lesson: %w", err)
+		}
+		return f.runLesson(cmd, l)
+	}
 	faults, err := cluster.ParseFaults(f.faults)
 	if err != nil {
 		return usageError("--fault: %w", err)
 	}
+	f.cluster.ClientProxies = slices.ContainsFunc(faults, func(x cluster.Fault) bool { return x.Name == "cut-clients" })
 	cfg := demo.Config{Cluster: f.cluster, Load: f.load, Faults: faults, For: f.duration}
 	if err := cfg.Validate(); err != nil {
 		return exitError{exitUsage, err}
@@ -102,6 +147,14 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 	began := time.Now()
 	cfg.Progress = func(line string) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%6.1fs  %s\n", time.Since(began).Seconds(), line)
+	}
+	rec, err := f.record.open(record.Header{Cluster: "demo", Launched: true}, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer closeRecord(rec, cmd.ErrOrStderr())
+	if rec != nil {
+		cfg.Watch = func(c *cluster.Cluster, l *load.Load) (func(), error) { return watchHeadless(c, l, rec, nil) }
 	}
 	r, err := demo.Headless(cmd.Context(), cfg)
 	if err != nil {
@@ -119,6 +172,27 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 	return r.Err()
 }
 
+// watchHeadless records a run that nobody looks at.
+func watchHeadless(c *cluster.Cluster, l *load.Load, to *record.Writer, view func() *data.Lesson) (func(), error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	src, stopTree, err := localSource(ctx, c, &localCluster{c: c, load: l, begun: time.Now()}, view, nil)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = src.Run(ctx, to.Take) // ends with ctx
+	}()
+	return func() {
+		to.Take(src.Snapshot())
+		cancel()
+		<-done
+		stopTree()
+	}, nil
+}
+
 // runConsole shows the cluster from the moment its processes start. The
 // console handles signals itself, so that it leaves a clean terminal.
 func (f *demoFlags) runConsole(cmd *cobra.Command) error {
@@ -134,13 +208,14 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 	if err := tui.CheckTerminal(os.Stdin, os.Stdout); err != nil {
 		return exitError{tui.ExitCode(err), err}
 	}
+	f.cluster.ClientProxies = true
 	c, err := cluster.Open(f.cluster)
 	if err != nil {
 		return launchFailure(err)
 	}
 	logger, closeLog := consoleLog(c.DataDir())
 	defer closeLog()
-	local := &localCluster{c: c}
+	local := &localCluster{c: c, begun: time.Now()}
 	launched := make(chan error, 1)
 	go func() {
 		err := c.Run(ctx)
@@ -152,10 +227,20 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 			cancel()
 		}
 	}()
-	src, stopTree, err := localSource(ctx, c, local, logger)
+	rec, err := f.record.open(record.Header{Cluster: "demo", Launched: true}, cmd.ErrOrStderr())
+	session := f.lead(ctx, local)
+	var src *data.Source
+	stopTree := func() {}
 	if err == nil {
-		err = tui.Run(ctx, tui.Config{Source: src, Cluster: "demo", Launched: true, Theme: theme,
-			NoMouse: f.console.noMouse, Logger: logger})
+		src, stopTree, err = localSource(ctx, c, local, lessonView(session), logger)
+	}
+	if err == nil {
+		cfg := tui.Config{Source: tee(src, rec), Cluster: "demo", Launched: true, Theme: theme,
+			NoMouse: f.console.noMouse, ExportDir: exportDir(), Logger: logger}
+		if session != nil {
+			cfg.Lesson = session
+		}
+		err = tui.Run(ctx, cfg)
 		stopTree()
 	}
 	cancel()
@@ -164,6 +249,7 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 		err, code = e, exitUnreachable
 	}
 	f.farewell(cmd.ErrOrStderr(), local, c)
+	closeRecord(rec, cmd.ErrOrStderr())
 	if err != nil {
 		return exitError{code, err}
 	}
@@ -212,12 +298,12 @@ func consoleLog(dir string) (*slog.Logger, func()) {
 	return slog.New(slog.NewTextHandler(file, nil)), func() { file.Close() }
 }
 
-func localSource(ctx context.Context, c *cluster.Cluster, local data.Local, logger *slog.Logger) (*data.Source, func(), error) {
+func localSource(ctx context.Context, c *cluster.Cluster, local data.Local, view func() *data.Lesson, logger *slog.Logger) (*data.Source, func(), error) {
 	tree, err := watchTree(c.ZooKeeper(), c.ZKPath(), logger)
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg := data.Config{Cluster: "demo", Local: local, Tree: tree.read, TreeChanged: tree.changed, Logger: logger}
+	cfg := data.Config{Cluster: "demo", Local: local, Tree: tree.read, TreeChanged: tree.changed, ZKServers: c.ZooKeeper(), Lesson: view, Logger: logger}
 	for _, name := range c.NodeNames() {
 		cfg.Nodes = append(cfg.Nodes, data.Endpoint{ID: name, Admin: c.AdminAddresses()[name]})
 	}

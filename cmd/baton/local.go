@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -10,13 +11,15 @@ import (
 	"baton/demo/failover"
 	"baton/demo/ledger"
 	"baton/demo/load"
+	"baton/node/adminapi"
 	"baton/node/supervisor"
 	"baton/tui/data"
 )
 
 // localCluster shows a launched cluster to the console.
 type localCluster struct {
-	c *cluster.Cluster
+	c     *cluster.Cluster
+	begun time.Time // of the run, from which plans of faults count
 
 	mu   sync.Mutex
 	load *load.Load
@@ -30,7 +33,7 @@ type localCluster struct {
 const overdueAfter = 2000
 
 func (l *localCluster) startLoad(cfg load.Config) error {
-	cfg.Addresses, cfg.OnReceipt = l.c.StompAddresses(), l.c.Tracker().Receipt
+	cfg.Addresses, cfg.OnReceipt = l.c.ClientAddresses(), l.c.Tracker().Receipt
 	ld, err := load.Start(cfg)
 	if err != nil {
 		return fmt.Errorf("start the load: %w", err)
@@ -57,7 +60,7 @@ func (l *localCluster) stopLoad() {
 func (l *localCluster) Processes() []data.Process {
 	var out []data.Process
 	for _, p := range l.c.Processes() {
-		d := data.Process{Name: p.Name, Kind: p.Kind, State: string(p.State), PID: p.PID, Since: p.Since}
+		d := data.Process{Name: p.Name, Kind: p.Kind, State: string(p.State), PID: p.PID, Since: p.Since, Mode: p.Mode}
 		if p.State == supervisor.StateIdle {
 			d.State = data.ProcessStarting
 		}
@@ -78,17 +81,22 @@ func (l *localCluster) Do(ctx context.Context, action, node string) error {
 		return l.c.Stop(node)
 	case data.ActionStart:
 		return l.c.Start(node)
-	case data.ActionRestart:
-		if err := l.c.Stop(node); err != nil {
-			return err
-		}
-		return l.c.Start(node)
 	case data.ActionPause:
 		return l.c.Pause(node)
 	case data.ActionResume:
 		return l.c.Resume(node)
 	case data.ActionCut:
 		return l.c.Cut(node)
+	case data.ActionCutZK:
+		return l.c.CutZooKeeper(node)
+	case data.ActionCutClients:
+		return l.c.CutClients(node)
+	case data.ActionDelay:
+		return l.c.Delay(node)
+	case data.ActionThrottle:
+		return l.c.Throttle(node)
+	case data.ActionWipe:
+		return l.c.Wipe(node)
 	case data.ActionHeal:
 		return l.c.Heal(node)
 	case data.ActionTransfer:
@@ -142,3 +150,54 @@ const missingMax = 1000
 
 // Failovers implements data.Local.
 func (l *localCluster) Failovers() []failover.Run { return l.c.Tracker().Runs() }
+
+// ProcessLogs implements data.Logger.
+func (l *localCluster) ProcessLogs(name string, after uint64) ([]data.LogLine, uint64) {
+	lines, dropped, err := l.c.Logs(name, after)
+	if err != nil {
+		return nil, 0
+	}
+	out := make([]data.LogLine, len(lines))
+	for i, line := range lines {
+		out[i] = data.LogLine{Seq: line.Seq, At: line.At, Text: line.Text}
+	}
+	return out, dropped
+}
+
+// Notes implements data.Noter: what was done to the cluster, with the form in
+// which a plan of faults would do it again.
+func (l *localCluster) Notes(after uint64) ([]adminapi.Event, uint64) {
+	entries, _ := l.c.Events(after)
+	var out []adminapi.Event
+	for _, e := range entries {
+		after = e.Seq
+		if e.Kind != cluster.KindFault {
+			continue
+		}
+		ev := adminapi.Event{At: e.At, Kind: data.KindConsole, Text: "you: " + e.Text, Seq: e.Seq}
+		name, target, _ := strings.Cut(e.Text, " ")
+		if v, ok := data.VerbByName(name); ok && l.c.Has(target) {
+			ev.Node = target
+			ev.Fields = map[string]string{"cli": v.Twin(true, target, e.At.Sub(l.begun))}
+		}
+		out = append(out, ev)
+	}
+	return out, after
+}
+
+// Links implements data.Linked.
+func (l *localCluster) Links() []data.Link {
+	var out []data.Link
+	for _, p := range l.c.Links() {
+		from, to, _ := strings.Cut(p.Name, "->")
+		kind := data.LinkReplication
+		switch {
+		case from == "clients":
+			kind = data.LinkClient
+		case strings.HasPrefix(to, cluster.ZooKeeperName):
+			kind = data.LinkZooKeeper
+		}
+		out = append(out, data.Link{Kind: kind, From: from, To: to, Cut: p.Cut, Delay: p.Delay, Rate: p.Rate, Connections: p.Connections, Bytes: p.Bytes})
+	}
+	return out
+}

@@ -94,6 +94,9 @@ func retentionFlags(c *cobra.Command, cfg *node.Config) {
 	f := c.Flags()
 	f.Int64Var(&cfg.SegmentSize, "segment-size", node.DefaultSegmentSize, "bytes of one log segment")
 	f.Int64Var(&cfg.RetainBytes, "retain-bytes", node.DefaultRetainBytes, "bytes of log that no queue needs which a leader keeps for members that lack them")
+	f.DurationVar(&cfg.DedupWindow, "dedup-window", node.DefaultDedupWindow, "how long the id that a producer gave to a message suppresses another one of the same id")
+	f.Int64Var(&cfg.DedupCount, "dedup-count", node.DefaultDedupCount, "of how many messages at most the id is remembered")
+	f.Int64Var(&cfg.DedupBytes, "dedup-bytes", 0, "bytes of log that remembered ids may keep behind them; 0 = as --compact-bytes")
 	f.Int64Var(&cfg.CompactBytes, "compact-bytes", 0, "bytes of log that old messages may keep behind them before they are moved up; 0 = 8 segments")
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,6 +24,7 @@ type member struct {
 	proc               *supervisor.Process
 	api                *adminapi.Client
 	zk                 []*supervisor.Proxy // one per ZooKeeper server
+	clients            *supervisor.Proxy   // nil unless Config.ClientProxies
 
 	mu     sync.Mutex // guards the rest
 	last   NodeStatus
@@ -40,7 +40,7 @@ type Cluster struct {
 	cfg     Config
 	dir     string
 	temp    bool // dir is removed at the end
-	zk      *supervisor.Process
+	zk      zooKeeper
 	members []*member
 	links   map[link]*supervisor.Proxy
 	log     eventLog
@@ -113,17 +113,11 @@ func Open(cfg Config) (*Cluster, error) {
 
 // build makes processes and proxies, all still idle.
 func (c *Cluster) build() error {
-	zk := c.cfg.ZooKeeper
-	if len(zk) == 0 {
-		zk = []string{loopback(c.cfg.BasePort)}
-		args := append([]string{"zk", "--listen", zk[0], "--data-dir", filepath.Join(c.dir, "zk"),
-			"--parent-fd", strconv.Itoa(supervisor.ParentFD)}, c.cfg.ZKArgs...)
-		p, err := c.process(ZooKeeperName, args, nil)
-		if err != nil {
-			return err
-		}
-		c.zk = p
+	zk, err := c.openZooKeeper()
+	if err != nil {
+		return err
 	}
+	c.zk = zk
 	for i := range c.cfg.Nodes {
 		base := c.cfg.BasePort + 10*i
 		c.members = append(c.members, &member{
@@ -131,7 +125,7 @@ func (c *Cluster) build() error {
 		})
 	}
 	for _, m := range c.members {
-		if err := c.wire(m, zk); err != nil {
+		if err := c.wire(m, zk.addresses); err != nil {
 			return err
 		}
 	}
@@ -149,12 +143,22 @@ func (c *Cluster) build() error {
 
 // wire opens the proxies through which m dials.
 func (c *Cluster) wire(m *member, zk []string) error {
+	if c.cfg.Direct {
+		return nil
+	}
 	for i, server := range zk {
 		p, err := supervisor.NewProxy(supervisor.ProxyConfig{Name: fmt.Sprintf("%s->zookeeper%d", m.name, i+1), Target: server, Logger: c.cfg.Logger})
 		if err != nil {
 			return err
 		}
 		m.zk = append(m.zk, p)
+	}
+	if c.cfg.ClientProxies {
+		p, err := supervisor.NewProxy(supervisor.ProxyConfig{Name: "clients->" + m.name, Target: m.stomp, Logger: c.cfg.Logger})
+		if err != nil {
+			return err
+		}
+		m.clients = p
 	}
 	for _, to := range c.members {
 		if to == m {
@@ -173,6 +177,9 @@ func (c *Cluster) nodeArgs(m *member) []string {
 	var zk, via []string
 	for _, p := range m.zk {
 		zk = append(zk, p.Addr())
+	}
+	if c.cfg.Direct {
+		zk = c.zk.addresses
 	}
 	for _, to := range c.members {
 		if p := c.links[link{m.name, to.name}]; p != nil {
@@ -228,15 +235,10 @@ func (c *Cluster) processChanged(m *member, e supervisor.Event) {
 	}
 }
 
-// Run starts ZooKeeper, waits until it listens, and starts the nodes.
+// Run starts ZooKeeper, waits until it serves, and starts the nodes.
 func (c *Cluster) Run(ctx context.Context) error {
-	if c.zk != nil {
-		if err := c.zk.Start(); err != nil {
-			return err
-		}
-		if err := c.awaitZooKeeper(ctx); err != nil {
-			return err
-		}
+	if err := c.zk.start(ctx); err != nil {
+		return err
 	}
 	for _, m := range c.members {
 		if err := m.proc.Start(); err != nil {
@@ -247,24 +249,6 @@ func (c *Cluster) Run(ctx context.Context) error {
 		go c.runEvents(m)
 	}
 	return nil
-}
-
-func (c *Cluster) awaitZooKeeper(ctx context.Context) error {
-	addr := loopback(c.cfg.BasePort)
-	for {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-		if err == nil {
-			conn.Close()
-			c.zk.Ready()
-			return nil
-		}
-		if s := c.zk.Status(); s.State == supervisor.StateExited {
-			return fmt.Errorf("%w: zookeeper ended at once: %s%s", ErrNotReady, s.Exit, tail(c.zk))
-		}
-		if !pause(ctx, 2*time.Millisecond) {
-			return fmt.Errorf("%w: zookeeper does not listen at %s: %w", ErrNotReady, addr, err)
-		}
-	}
 }
 
 // Close stops everything in bounded time: nodes first, then ZooKeeper, then
@@ -287,12 +271,13 @@ func (c *Cluster) Close() error {
 		})
 	}
 	stopping.Wait()
-	if c.zk != nil {
-		errs = append(errs, c.zk.Close())
-	}
+	errs = append(errs, c.zk.close())
 	for _, m := range c.members {
 		for _, p := range m.zk {
 			p.Close()
+		}
+		if m.clients != nil {
+			m.clients.Close()
 		}
 		if m.api != nil {
 			m.api.HTTP.CloseIdleConnections()

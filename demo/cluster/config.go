@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"baton/zkclient/ensemble"
 )
 
 var (
@@ -19,14 +21,13 @@ var (
 	ErrUnknownNode = errors.New("cluster: no such process")
 	// ErrExternal says that ZooKeeper is not ours to stop.
 	ErrExternal = errors.New("cluster: ZooKeeper is external; stop and start it where it runs")
+	// ErrDirect says that there is no proxy by which a link could be cut.
+	ErrDirect = errors.New("cluster: the links are direct and cannot be cut")
 	// ErrNoLeader says that nobody serves.
 	ErrNoLeader = errors.New("cluster: no leader")
 	// ErrNotReady says that the cluster did not come up, or back, in time.
 	ErrNotReady = errors.New("cluster: not healthy in time")
 )
-
-// ZooKeeperName is the name of the embedded ZooKeeper among the processes.
-const ZooKeeperName = "zookeeper"
 
 // DefaultBasePort is the first port of the cluster; see Config.BasePort.
 const DefaultBasePort = 61610
@@ -40,15 +41,18 @@ type Config struct {
 
 	Nodes    int    // default 3
 	Sync     string // sync policy; default quorum_disk
-	BasePort int    // B: ZooKeeper at B, node i at B+10(i-1)+1 (admin), +3 (STOMP), +9 (replication)
+	BasePort int    // B: ZooKeeper at B (of a real ensemble see ensemble.PortsAt), node i at B+10(i-1)+1 (admin), +3 (STOMP), +9 (replication)
 	DataDir  string // kept at the end; "" is a temporary one that is removed
 
-	ZooKeeper []string // host:port of an external ensemble; empty starts the embedded server
+	ZooKeeper []string // host:port of an external ensemble
+	Ensemble  int      // servers of a real ZooKeeper to start; 0, without an external one, starts the embedded server
 	ZKPath    string   // default /baton/demo, with an external ensemble a path of this run or data directory
 
 	ElectionTimeout  time.Duration // 0 leaves the node's default
 	ZKSessionTimeout time.Duration // 0 leaves the node's default
+	ClientProxies    bool          // put a proxy in front of each node's STOMP listener, for ClientAddresses
 	NodeArgs         []string      // added to every node's command line
+	Direct           bool          // no proxies between the processes: for measurements; nothing can be cut
 	ZKArgs           []string      // added to the embedded server's command line
 
 	StartTimeout time.Duration // of Launch; default 30 s
@@ -114,6 +118,14 @@ func (c Config) Validate() error {
 	if c.BasePort != 0 && (c.BasePort < 1 || c.BasePort+10*nodesMax > 65535) {
 		return fmt.Errorf("cluster: base port %d, want 1 to %d", c.BasePort, 65535-10*nodesMax)
 	}
+	if c.Ensemble != 0 {
+		if len(c.ZooKeeper) > 0 {
+			return errors.New("cluster: ZooKeeper is either external or a real ensemble to start, not both")
+		}
+		if err := (ensemble.Config{Servers: c.Ensemble, Dir: "any", BasePort: max(c.BasePort, 1)}).Validate(); err != nil {
+			return err
+		}
+	}
 	for _, z := range c.ZooKeeper {
 		if _, _, err := net.SplitHostPort(z); err != nil {
 			return fmt.Errorf("cluster: ZooKeeper address %q is not host:port", z)
@@ -133,7 +145,12 @@ type port struct {
 
 func (c Config) ports(base int) []port {
 	var out []port
-	if len(c.ZooKeeper) == 0 {
+	switch {
+	case c.Ensemble > 0:
+		for _, p := range ensemble.PortsOf(base, c.Ensemble) {
+			out = append(out, port{p.Number, p.Use})
+		}
+	case len(c.ZooKeeper) == 0:
 		out = append(out, port{base, "ZooKeeper"})
 	}
 	for i := range c.Nodes {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +22,8 @@ const (
 type Process struct {
 	supervisor.Status
 	Kind string
-	Cut  bool // from its peers and from ZooKeeper
+	Cut  bool   // from its peers and from ZooKeeper
+	Mode string // of a real ZooKeeper server: leader, follower, standalone, no quorum; else ""
 }
 
 // OnPurpose says that the process is not expected to be there: somebody killed,
@@ -34,8 +36,8 @@ func (p Process) OnPurpose() bool {
 // Processes lists the children, ZooKeeper first.
 func (c *Cluster) Processes() []Process {
 	var out []Process
-	if c.zk != nil {
-		out = append(out, Process{Status: c.zk.Status(), Kind: KindOfZooKeeper})
+	for _, s := range c.zk.servers() {
+		out = append(out, Process{Status: s.proc.Status(), Kind: KindOfZooKeeper, Mode: string(s.mode)})
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,12 +47,20 @@ func (c *Cluster) Processes() []Process {
 	return out
 }
 
+// Has says whether a process has that name.
+func (c *Cluster) Has(name string) bool {
+	_, err := c.find(name)
+	return err == nil
+}
+
 func (c *Cluster) find(name string) (*supervisor.Process, error) {
-	if name == ZooKeeperName {
-		if c.zk == nil {
-			return nil, ErrExternal
+	for _, s := range c.zk.servers() {
+		if s.name == name {
+			return s.proc, nil
 		}
-		return c.zk, nil
+	}
+	if name == ZooKeeperName && c.zk.real == nil {
+		return nil, ErrExternal
 	}
 	for _, m := range c.members {
 		if m.name == name {
@@ -120,10 +130,10 @@ func (c *Cluster) Resume(name string) error {
 // Start starts a process that is not running.
 func (c *Cluster) Start(name string) error {
 	err := c.act("start", name, false, (*supervisor.Process).Start)
-	if err == nil && name == ZooKeeperName {
+	if err == nil && strings.HasPrefix(name, ZooKeeperName) {
 		ctx, cancel := context.WithTimeout(c.ctx, c.cfg.StartTimeout)
 		defer cancel()
-		return c.awaitZooKeeper(ctx)
+		return c.zk.await(ctx)
 	}
 	return err
 }
@@ -155,8 +165,8 @@ func (c *Cluster) StartAll() error {
 func (c *Cluster) ResumeAll() error {
 	c.mend("resume every paused process")
 	errs := []error{c.each(func(m *member) error { return resumePaused(m.proc) })}
-	if c.zk != nil {
-		errs = append(errs, resumePaused(c.zk))
+	for _, s := range c.zk.servers() {
+		errs = append(errs, resumePaused(s.proc))
 	}
 	return errors.Join(errs...)
 }
@@ -185,6 +195,9 @@ func (c *Cluster) Cut(name string) error {
 	if err != nil {
 		return fmt.Errorf("cut %s: %w", name, err)
 	}
+	if c.cfg.Direct {
+		return fmt.Errorf("cut %s: %w", name, ErrDirect)
+	}
 	c.fault("cut "+name, name)
 	c.mu.Lock()
 	c.cut[name] = true
@@ -206,15 +219,18 @@ func (c *Cluster) CutZooKeeper(name string) error {
 	if err != nil {
 		return fmt.Errorf("cut ZooKeeper from %s: %w", name, err)
 	}
-	c.mend("cut " + name + " from ZooKeeper") // nobody is deposed by this, so it opens no failover
+	if c.cfg.Direct {
+		return fmt.Errorf("cut ZooKeeper from %s: %w", name, ErrDirect)
+	}
+	c.mend("cut-zookeeper " + name) // nobody is deposed by this, so it opens no failover
 	for _, p := range m.zk {
 		p.Cut(supervisor.CutSilent)
 	}
 	return nil
 }
 
-// Heal ends the cuts of one node, "" of all. A link to a peer that is still cut
-// stays so.
+// Heal ends the cuts, delays and limits of one node's links, "" of all. A link
+// to a peer that is still cut stays so.
 func (c *Cluster) Heal(name string) error {
 	if name != "" {
 		if _, err := c.member(name); err != nil {
@@ -240,17 +256,24 @@ func (c *Cluster) Heal(name string) error {
 			for _, p := range m.zk {
 				p.Heal()
 			}
+			if m.clients != nil {
+				m.clients.Heal()
+			}
 		}
 	}
 	for l, p := range c.links {
 		if !still[l.from] && !still[l.to] {
 			p.Heal()
 		}
+		if name == "" || l.from == name || l.to == name {
+			p.Delay(0)
+			p.Throttle(0)
+		}
 	}
 	return nil
 }
 
-// Links returns the state of every proxy: replication first, then ZooKeeper.
+// Links returns the state of every proxy: replication first, then ZooKeeper and clients.
 func (c *Cluster) Links() []supervisor.ProxyState {
 	var out []supervisor.ProxyState
 	for _, from := range c.members {
@@ -263,6 +286,9 @@ func (c *Cluster) Links() []supervisor.ProxyState {
 	for _, m := range c.members {
 		for _, p := range m.zk {
 			out = append(out, p.State())
+		}
+		if m.clients != nil {
+			out = append(out, m.clients.State())
 		}
 	}
 	return out

@@ -1,6 +1,6 @@
-// Package cluster runs a cluster on this machine: the embedded ZooKeeper (unless
-// an external one is given) and the nodes, each a real child process of the
-// same binary, with a proxy in every replication link and every ZooKeeper
+// Package cluster runs a cluster on this machine: the embedded ZooKeeper (or a
+// real ensemble, unless an external one is given) and the nodes, each a child
+// process of its own, with a proxy in every replication link and every ZooKeeper
 // connection so that nodes can be cut off without root. It breaks things on
 // request, collects the events of all nodes in one log, times failovers, and
 // says whether the cluster is healthy.

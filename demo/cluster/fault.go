@@ -18,18 +18,19 @@ var ErrFault = errors.New("cluster: bad fault")
 // Fault is one thing to break or mend, at a time after the start of the load.
 type Fault struct {
 	Name string // one of FaultNames, or kill, pause, ... with a node
-	Node string // "" unless the name is one of NodeFaultNames
+	Node string // of NodeFaultNames; of ZooKeeperFaultNames a server's number, "leader", or "" for all; else ""
 	At   time.Duration
 }
 
 // FaultNames are the faults that name no node.
 func FaultNames() []string {
-	return []string{"kill-leader", "kill-follower", "kill-all", "pause-leader", "resume", "restart", "cut-leader", "heal", "stop-zookeeper", "start-zookeeper", "transfer"}
+	return append([]string{"kill-leader", "kill-follower", "kill-all", "pause-leader", "resume", "restart", "cut-leader", "heal", "transfer"},
+		ZooKeeperFaultNames()...)
 }
 
 // NodeFaultNames are the faults that name a node: kill:n2.
 func NodeFaultNames() []string {
-	return []string{"kill", "pause", "stop", "start", "cut", "resume", "heal", "transfer"}
+	return []string{"kill", "pause", "stop", "start", "cut", "cut-zookeeper", "cut-clients", "delay", "throttle", "wipe", "resume", "heal", "transfer"}
 }
 
 // String is the form that ParseFaults reads.
@@ -76,14 +77,15 @@ func parseFault(s string) (Fault, error) {
 		return Fault{}, fmt.Errorf("%w: %q is not a time after the start; write for example 5s or 1500ms", ErrFault, when)
 	}
 	name, node, named := strings.Cut(what, ":")
-	if named && slices.Contains(NodeFaultNames(), name) && node != "" && !strings.ContainsAny(node, ":@, ") {
+	takes := slices.Concat(NodeFaultNames(), ZooKeeperFaultNames())
+	if named && slices.Contains(takes, name) && node != "" && !strings.ContainsAny(node, ":@, ") {
 		return Fault{Name: name, Node: node, At: at}, nil
 	}
 	if !named && slices.Contains(FaultNames(), name) {
 		return Fault{Name: name, At: at}, nil
 	}
-	return Fault{}, fmt.Errorf("%w: %q is unknown; known are %s, and with a node %s:n2",
-		ErrFault, what, strings.Join(FaultNames(), ", "), strings.Join(NodeFaultNames(), ":n2, "))
+	return Fault{}, fmt.Errorf("%w: %q is unknown; known are %s, with a node %s:n2, and with a ZooKeeper server %s:2",
+		ErrFault, what, strings.Join(FaultNames(), ", "), strings.Join(NodeFaultNames(), ":n2, "), strings.Join(ZooKeeperFaultNames(), ":2, "))
 }
 
 // CheckFault says early whether a fault can ever be injected here.
@@ -92,8 +94,14 @@ func (c Config) CheckFault(f Fault) error {
 	if n == 0 {
 		n = 3
 	}
-	if (f.Name == "stop-zookeeper" || f.Name == "start-zookeeper" || f.Node == ZooKeeperName) && len(c.ZooKeeper) > 0 {
+	if slices.Contains(ZooKeeperFaultNames(), f.Name) {
+		return c.checkZooKeeperFault(f)
+	}
+	if f.Node == ZooKeeperName && len(c.ZooKeeper) > 0 {
 		return fmt.Errorf("%w: %s: %w", ErrFault, f, ErrExternal)
+	}
+	if f.Name == "cut-clients" && !c.ClientProxies {
+		return fmt.Errorf("%w: %s: %w", ErrFault, f, ErrNoClientProxy)
 	}
 	if f.Node == "" {
 		return nil
@@ -103,7 +111,14 @@ func (c Config) CheckFault(f Fault) error {
 			return nil
 		}
 	}
-	if f.Node == ZooKeeperName && slices.Contains([]string{"kill", "pause", "stop", "start", "resume"}, f.Name) {
+	ours := []string{ZooKeeperName}
+	if c.Ensemble > 0 {
+		ours = ours[:0]
+		for _, number := range c.serverNumbers() {
+			ours = append(ours, ZooKeeperName+number)
+		}
+	}
+	if slices.Contains(ours, f.Node) && slices.Contains([]string{"kill", "pause", "stop", "start", "resume"}, f.Name) {
 		return nil
 	}
 	return fmt.Errorf("%w: %s: %w; the nodes are n1 to n%d", ErrFault, f, ErrUnknownNode, n)
@@ -138,10 +153,8 @@ func (c *Cluster) Inject(ctx context.Context, f Fault) (node string, err error) 
 		return "", c.KillAll()
 	case "restart":
 		return "", c.StartAll()
-	case "stop-zookeeper":
-		return ZooKeeperName, c.Stop(ZooKeeperName)
-	case "start-zookeeper":
-		return ZooKeeperName, c.Start(ZooKeeperName)
+	case "stop-zookeeper", "start-zookeeper", "kill-zookeeper", "pause-zookeeper", "resume-zookeeper":
+		return c.injectZooKeeper(ctx, f)
 	case "transfer":
 		return f.Node, c.Transfer(ctx, f.Node)
 	case "kill":
@@ -154,6 +167,16 @@ func (c *Cluster) Inject(ctx context.Context, f Fault) (node string, err error) 
 		return f.Node, c.Start(f.Node)
 	case "cut":
 		return f.Node, c.Cut(f.Node)
+	case "cut-zookeeper":
+		return f.Node, c.CutZooKeeper(f.Node)
+	case "cut-clients":
+		return f.Node, c.CutClients(f.Node)
+	case "delay":
+		return f.Node, c.Delay(f.Node)
+	case "throttle":
+		return f.Node, c.Throttle(f.Node)
+	case "wipe":
+		return f.Node, c.Wipe(f.Node)
 	case "heal":
 		return f.Node, c.Heal(f.Node)
 	case "resume":

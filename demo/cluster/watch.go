@@ -130,12 +130,7 @@ func (c *Cluster) DataDir() string { return c.dir }
 func (c *Cluster) ZKPath() string { return c.cfg.ZKPath }
 
 // ZooKeeper returns the servers' addresses, not the proxies'.
-func (c *Cluster) ZooKeeper() []string {
-	if len(c.cfg.ZooKeeper) > 0 {
-		return append([]string(nil), c.cfg.ZooKeeper...)
-	}
-	return []string{loopback(c.cfg.BasePort)}
-}
+func (c *Cluster) ZooKeeper() []string { return append([]string(nil), c.zk.addresses...) }
 
 // StompAddresses returns where the nodes serve clients when they lead.
 func (c *Cluster) StompAddresses() []string {

@@ -27,14 +27,15 @@ type Run struct {
 	Promoted     time.Time // its first record is committed and its connectors are open
 	FirstReceipt time.Time // the first producer hears success again
 
+	Alarm bool // begun by a follower's suspicion alone
+
 	early []time.Time // receipts that came before the word of the promotion, at most earlyMax
-	alarm bool        // begun by a follower's suspicion alone
 }
 
 // FalseAlarm says that a follower suspected the leader and nothing came of it:
 // it was the follower's own link.
 func (r Run) FalseAlarm() bool {
-	return r.alarm && r.Sealed.IsZero() && r.Elected.IsZero() && r.Promoted.IsZero()
+	return r.Alarm && r.Sealed.IsZero() && r.Elected.IsZero() && r.Promoted.IsZero()
 }
 
 // Phase is one step of a failover with its time since the fault.
@@ -99,7 +100,7 @@ func (t *Tracker) Fault(at time.Time, cause, node string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r := t.current(); r != nil && r.FalseAlarm() && node == t.leader {
-		r.Fault, r.Detected, r.Cause, r.alarm = at, time.Time{}, cause, false
+		r.Fault, r.Detected, r.Cause, r.Alarm = at, time.Time{}, cause, false
 		return
 	}
 	if r := t.current(); r != nil && !r.over() && !r.FalseAlarm() {
@@ -181,7 +182,7 @@ func (t *Tracker) suspected(e adminapi.Event) {
 			r.Fault, r.Detected = e.At, time.Time{}
 		} else {
 			r = t.begin(e.At, "suspected")
-			r.alarm = true
+			r.Alarm = true
 		}
 	}
 	if r.Detected.IsZero() || e.At.Before(r.Detected) && !e.At.Before(r.Fault) {

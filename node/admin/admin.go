@@ -43,7 +43,10 @@ type Config struct {
 	Events   *events.Ring
 	Metrics  http.Handler // of GET /metrics
 	Token    string       // bearer token of the control verbs, "" = none needed
-	Logger   *slog.Logger
+	// Claimed hears that a process at another admin address would join with this
+	// node's id. It must not block; may be nil.
+	Claimed func(by string)
+	Logger  *slog.Logger
 }
 
 // Server serves until Close.
@@ -63,6 +66,7 @@ func Start(cfg Config) *Server {
 	s := &Server{cfg: cfg, cancel: cancel}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/identity", s.identity)
 	mux.HandleFunc("GET /v1/queues", s.queues)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("POST /v1/transfer", s.control(s.transfer))
@@ -102,6 +106,19 @@ func (s *Server) Close() error {
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) { answer(w, s.cfg.Node.Status()) }
+
+// identity answers a process that has the same id as this node.
+func (s *Server) identity(w http.ResponseWriter, r *http.Request) {
+	by := r.URL.Query().Get("claimed-by")
+	if _, _, err := net.SplitHostPort(by); err == nil && len(by) <= addressMax && s.cfg.Claimed != nil {
+		s.cfg.Claimed(by)
+	}
+	st := s.cfg.Node.Status()
+	answer(w, adminapi.Identity{Node: st.Node, Incarnation: st.Incarnation, PID: st.PID})
+}
+
+// addressMax bounds a host:port in bytes.
+const addressMax = 300
 
 func (s *Server) queues(w http.ResponseWriter, _ *http.Request) {
 	q := s.cfg.Node.Queues()

@@ -29,6 +29,14 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return s, c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
 }
 
+// Claim tells the node that a process at the admin address by would join with
+// its id, and returns that id: an answer means that the id is taken.
+func (c *Client) Claim(ctx context.Context, by string) (node string, err error) {
+	var id Identity
+	err = c.call(ctx, http.MethodGet, "/v1/identity", url.Values{"claimed-by": {by}}, &id)
+	return id.Node, err
+}
+
 // Queues asks for all queues, sorted by name.
 func (c *Client) Queues(ctx context.Context) ([]Queue, error) {
 	var q []Queue

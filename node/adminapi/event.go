@@ -22,6 +22,7 @@ const (
 	KindStopping    = "node.stopping"
 	KindFailed      = "node.failed"  // the store failed for good
 	KindRefused     = "node.refused" // may not join the cluster
+	KindPeerRefused = "repl.refused" // a replication peer was refused, or refused this node; fields: peer, code
 	KindZKConnected = "zk.connected"
 	KindZKLost      = "zk.disconnected"
 	KindZKExpired   = "zk.expired"

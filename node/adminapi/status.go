@@ -57,6 +57,13 @@ type Status struct {
 	Process   Process    `json:"process"`
 }
 
+// Identity is who a process is.
+type Identity struct {
+	Node        string `json:"node"`
+	Incarnation string `json:"incarnation"`
+	PID         int    `json:"pid"`
+}
+
 // Addresses at which the node can be reached; STOMP answers on the leader only.
 type Addresses struct {
 	Stomp string `json:"stomp"`

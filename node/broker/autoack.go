@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	autoRetryInterval = time.Second // after ErrNoQuorum or ErrDiskFull
-	autoBatchMax      = 64 << 10    // acks in one proposal
+	retryInterval = time.Second // after a proposal that was refused for now
+	autoBatchMax  = 64 << 10    // acks in one proposal
 )
 
 // autoAcks gathers the acks of mode Auto until runAcks proposes them. Bounded
@@ -19,32 +19,21 @@ type autoAcks struct {
 	mu      sync.Mutex
 	waiting []ackSet
 	wake    chan struct{} // one token: there is something
-	end     chan struct{}
 }
 
-func (a *autoAcks) init() {
-	a.wake, a.end = make(chan struct{}, 1), make(chan struct{})
-}
+func (a *autoAcks) init() { a.wake = make(chan struct{}, 1) }
 
-func (a *autoAcks) close() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	select {
-	case <-a.end:
-	default:
-		close(a.end)
-	}
-}
-
-func (a *autoAcks) add(q *queue, entries []*entry) {
+func (a *autoAcks) add(entries []*entry) {
 	if len(entries) == 0 {
 		return
 	}
 	a.mu.Lock()
-	if n := len(a.waiting); n > 0 && a.waiting[n-1].q == q {
-		a.waiting[n-1].entries = append(a.waiting[n-1].entries, entries...)
-	} else {
-		a.waiting = append(a.waiting, ackSet{q, entries})
+	for _, en := range entries {
+		if n := len(a.waiting); n == 0 || a.waiting[n-1].lane != en.lane {
+			a.waiting = append(a.waiting, ackSet{lane: en.lane})
+		}
+		last := &a.waiting[len(a.waiting)-1]
+		last.entries = append(last.entries, en)
 	}
 	a.mu.Unlock()
 	select {
@@ -73,7 +62,7 @@ func (a *autoAcks) take() []ackSet {
 func (b *Broker) runAcks() {
 	for {
 		select {
-		case <-b.autos.end:
+		case <-b.end:
 			return
 		case <-b.autos.wake:
 		}
@@ -94,26 +83,26 @@ func (b *Broker) proposeAcks(sets []ackSet) bool {
 	outcome := make(chan error, 1)
 	b.cfg.Proposer.Propose(batch, func(err error) { outcome <- err })
 	select {
-	case <-b.autos.end:
+	case <-b.end:
 		return false
 	case err := <-outcome:
 		if err == nil {
 			return true
 		}
-		if !errors.Is(err, ErrNoQuorum) && !errors.Is(err, ErrDiskFull) {
+		if !errors.Is(err, ErrNoQuorum) && !errors.Is(err, ErrDiskFull) && !errors.Is(err, ErrBusy) {
 			b.cfg.Logger.Info("acks of auto-mode deliveries are in doubt", "error", err)
 			return true // this leadership is over
 		}
 	}
-	retry := time.NewTimer(autoRetryInterval)
+	retry := time.NewTimer(retryInterval)
 	defer retry.Stop()
 	select {
-	case <-b.autos.end:
+	case <-b.end:
 		return false
 	case <-retry.C:
 	}
 	for _, s := range sets {
-		b.autos.add(s.q, s.q.stillAcking(s.entries))
+		b.autos.add(s.lane.q.stillAcking(s.entries))
 	}
 	return true
 }
@@ -124,7 +113,7 @@ func (q *queue) stillAcking(entries []*entry) []*entry {
 	defer q.mu.Unlock()
 	var still []*entry
 	for _, en := range entries {
-		if en.state == stateAcking && q.delivered[en.seq] == en {
+		if en.is(stateAcking) {
 			still = append(still, en)
 		}
 	}

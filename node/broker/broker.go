@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"baton/node/broker/destination"
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -23,7 +25,11 @@ type Broker struct {
 		closed bool
 		wg     sync.WaitGroup
 	}
-	autos autoAcks
+	end    chan struct{} // closed by Close
+	autos  autoAcks
+	chores chores
+
+	deadlines deadlines
 
 	lastID        atomic.Uint64
 	cached        atomic.Int64
@@ -39,13 +45,21 @@ func New(cfg Config) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg.withDefaults()}
+	b := &Broker{cfg: cfg.withDefaults(), end: make(chan struct{})}
 	b.queues.byName = map[string]*queue{}
-	for _, info := range b.cfg.Index.Queues() {
-		b.queues.byName[info.Name] = newQueue(b, info)
-	}
 	b.autos.init()
+	b.chores.init()
+	b.deadlines.init()
+	for _, info := range b.cfg.Index.Queues() {
+		if info.Name == destination.Schedule {
+			continue
+		}
+		name, priority := destination.SplitLane(info.Name)
+		b.findOrAdd(name).lane(priority, info)
+	}
 	b.run(b.runAcks)
+	b.run(b.runChores)
+	b.run(b.runDue)
 	return b, nil
 }
 
@@ -54,10 +68,15 @@ func New(cfg Config) (*Broker, error) {
 // server's to close, before this.
 func (b *Broker) Close() {
 	b.life.Lock()
+	if !b.life.closed {
+		close(b.end)
+	}
 	b.life.closed = true
 	b.life.Unlock()
-	b.autos.close()
 	b.life.wg.Wait()
+	for _, q := range b.sortedQueues() {
+		q.stopTimer()
+	}
 }
 
 // run starts a goroutine that Close waits for; false if the broker is closed.
@@ -81,31 +100,30 @@ func (b *Broker) closed() bool {
 // calls it in log order. e may be nil; if it is not, the broker keeps it, reads
 // it later, and does not change it.
 func (b *Broker) Enqueued(name string, seq record.Sequence, at record.Position, size int, e *record.Enqueue) {
-	for {
-		q := b.find(name)
-		if q == nil {
-			// A queue that the index did not have when this broker began.
-			q = b.findOrAdd(name, QueueInfo{Name: name, NextSequence: seq})
-		}
-		if q.enqueued(seq, at, size, e) {
-			return
-		}
+	b.noteDeadline(e)
+	if name == destination.Schedule {
+		return // nobody consumes it
+	}
+	name, priority := destination.SplitLane(name)
+	for !b.findOrAdd(name).enqueued(priority, seq, at, size, e) {
 	}
 }
 
 // Acked tells that the removal of messages is committed and in the index. The
 // applier calls it in log order. Sequences that are gone already are ignored.
 func (b *Broker) Acked(name string, seqs []record.Sequence) {
+	name, priority := destination.SplitLane(name)
 	if q := b.find(name); q != nil {
-		q.acked(seqs)
+		q.acked(priority, seqs)
 	}
 }
 
 // Moved tells that the record of a message is at another position of the log
 // now, and in the index. The old one may soon be gone.
 func (b *Broker) Moved(name string, seq record.Sequence, at record.Position, size int) {
+	name, priority := destination.SplitLane(name)
 	if q := b.find(name); q != nil {
-		q.moved(seq, at)
+		q.moved(priority, seq, at)
 	}
 }
 
@@ -115,12 +133,24 @@ func (b *Broker) find(name string) *queue {
 	return b.queues.byName[name]
 }
 
-func (b *Broker) findOrAdd(name string, info QueueInfo) *queue {
+// policyOf returns the policy of a queue, whether it is there or not.
+func (b *Broker) policyOf(name string) *policy.Policy {
+	if q := b.find(name); q != nil {
+		return &q.policy
+	}
+	p := b.cfg.Policies.Of(destination.Queue, name)
+	return &p
+}
+
+func (b *Broker) findOrAdd(name string) *queue {
+	if q := b.find(name); q != nil {
+		return q
+	}
 	b.queues.Lock()
 	defer b.queues.Unlock()
 	q := b.queues.byName[name]
 	if q == nil {
-		q = newQueue(b, info)
+		q = newQueue(b, name)
 		b.queues.byName[name] = q
 	}
 	return q
@@ -132,7 +162,7 @@ func (b *Broker) forget(q *queue) {
 	defer b.queues.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.last == 0 && len(q.consumers) == 0 && !q.dispatching {
+	if q.unused() && !q.dispatching {
 		q.dead = true
 		delete(b.queues.byName, q.name)
 	}
@@ -145,9 +175,17 @@ func (b *Broker) nextID(scratch []byte) string {
 }
 
 func (b *Broker) failed(q *queue, err error) {
-	b.failure.Do(func() {
-		b.cfg.OnFailure(fmt.Errorf("dispatch queue %q: %w", q.name, err))
-	})
+	b.fail(fmt.Errorf("dispatch queue %q: %w", q.name, err))
+}
+
+func (b *Broker) fail(err error) { b.failure.Do(func() { b.cfg.OnFailure(err) }) }
+
+// Counters of a queue, since this leadership began.
+type Counters struct {
+	Redelivered  uint64 // deliveries that came back and that counted
+	Expired      uint64
+	DeadLettered uint64 // came back too often, or were refused for good
+	Discarded    uint64 // of the two before, those that no dead-letter queue keeps
 }
 
 // Stats are counters of a broker's life.

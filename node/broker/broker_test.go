@@ -35,7 +35,7 @@ type consumer struct {
 func attach(t testing.TB, b *broker.Broker) *consumer {
 	c := &consumer{room: -1, more: make(chan struct{}, 1)}
 	c.sess = b.NewSession(c)
-	t.Cleanup(func() { c.sess.Close() })
+	t.Cleanup(func() { c.sess.Close(false) })
 	return c
 }
 
@@ -167,6 +167,9 @@ func (*counted) Propose(*record.Batch, func(error))                        {}
 func (*counted) Queues() []broker.QueueInfo                                { return nil }
 func (*counted) Queue(string) (broker.QueueInfo, bool)                     { return broker.QueueInfo{}, false }
 func (*counted) Scan(string, record.Sequence, int) ([]broker.Entry, error) { return nil, nil }
+func (*counted) NextDeadline() (int64, bool, error)                        { return 0, false, nil }
+func (*counted) DueBefore(int64, broker.Due, int) ([]broker.Due, error)    { return nil, nil }
+func (*counted) Subscriptions() []broker.Durable                           { return nil }
 func (*counted) Enqueued(record.Position) (record.Enqueue, error) {
 	return record.Enqueue{}, errors.New("no content")
 }
@@ -279,7 +282,7 @@ func TestSnapshot(t *testing.T) {
 	require.Equal(t, uint64(3), rows[2].Depth)
 	require.Zero(t, rows[2].Consumers)
 	require.Equal(t, 2, b.Stats().Subscriptions)
-	c.sess.Close()
+	c.sess.Close(false)
 	require.Len(t, b.Snapshot(), 2, "a queue that never had a message is forgotten")
 	require.Equal(t, 3, log.Depth("new"))
 	attach(t, b).publish(t, "empty", 1, 1)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -13,9 +14,10 @@ import (
 type Proposer interface {
 	// Propose takes over b and calls done exactly once: with nil when the batch
 	// is committed on a quorum, with ErrNoQuorum when that did not happen in
-	// time, with ErrDiskFull when it was refused, with any other error when this
-	// node leads no more. After an error other than ErrDiskFull the outcome is
-	// in doubt. Propose may block for back-pressure, but must
+	// time, with ErrDiskFull or ErrBusy when it was refused, with any other error
+	// when this node leads no more. After an error other than these two the
+	// outcome is in doubt; after ErrNoQuorum the batch is in the log, and will be
+	// committed if this node leads for long enough. Propose may block for back-pressure, but must
 	// return when the leadership ends. done runs on the leader's goroutine and
 	// does not block; it may run before Propose returns.
 	Propose(b *record.Batch, done func(error))
@@ -28,6 +30,7 @@ type QueueInfo struct {
 	Bytes         uint64
 	Enqueued      uint64 // ever
 	Acked         uint64 // ever
+	Duplicates    uint64 // ever suppressed
 	NextSequence  record.Sequence
 	FirstSequence record.Sequence // no live message is before it; 0 if not known
 }
@@ -38,6 +41,23 @@ type Entry struct {
 	Position  record.Position
 	Size      int   // of the record, bytes
 	Timestamp int64 // Unix milliseconds
+	Deadline  int64 // of the message, Unix milliseconds; 0 = none
+	// Redeliveries is how often the message came back from a consumer.
+	Redeliveries uint32
+}
+
+// Due is a message with a deadline.
+type Due struct {
+	Queue   string
+	QueueID uint64 // of the index
+	Entry
+}
+
+// Durable is a durable subscription. Position is that of the record that made
+// it what it is.
+type Durable struct {
+	record.Subscribe
+	Position record.Position
 }
 
 // Index is the store's index. It holds everything that Enqueued and Acked were
@@ -50,6 +70,15 @@ type Index interface {
 	// Scan returns up to limit live messages with sequence >= from in rising
 	// order; fewer than limit only if there are no more.
 	Scan(queue string, from record.Sequence, limit int) ([]Entry, error)
+	// NextDeadline returns the earliest deadline of a message in any queue, Unix
+	// milliseconds; false if none has one.
+	NextDeadline() (int64, bool, error)
+	// DueBefore returns up to limit messages of all queues with deadlines at or
+	// before t, the earliest first. It begins behind after, which is the last of
+	// an earlier call, or the zero Due to begin with the first.
+	DueBefore(t int64, after Due, limit int) ([]Due, error)
+	// Subscriptions returns the durable subscriptions, by client id and name.
+	Subscriptions() []Durable
 }
 
 // Messages reads single messages from the log.
@@ -68,6 +97,9 @@ var (
 	// ErrDiskFull is what a Proposer reports when the leader's disk takes only
 	// acknowledgements. Nothing was stored.
 	ErrDiskFull = errors.New("disk full: the message was not stored; consume messages or free space on the leader's disk, then send again")
+	// ErrBusy is what a Proposer reports when it took nothing, for too much awaits
+	// its commit or the leadership is being handed over.
+	ErrBusy = errors.New("the leader is busy: nothing was stored; send again later")
 	// ErrClosed means that the session or the broker is closed.
 	ErrClosed = errors.New("broker: closed")
 	// ErrQueueName means that a queue name cannot be used.
@@ -86,6 +118,10 @@ var (
 // largest batch room for headers and for the frames before it.
 const BodyMax = 100 << 20
 
+// HeadersMax is how many headers a message may have. It leaves room for those
+// that the broker adds when it puts the message elsewhere.
+const HeadersMax = record.MaxHeaders - 16
+
 // batchSlack is what a batch of the log may need beside what was counted.
 const batchSlack = 64 << 10
 
@@ -98,6 +134,8 @@ type Config struct {
 	// to this leadership: node id and epoch are in it. It may hold letters, digits
 	// and dashes only: some clients of STOMP 1.0 escape what 1.0 does not.
 	IDPrefix string
+	// Policies of destinations; nil is the default for all.
+	Policies policy.Table
 
 	Window        int   // entries of a queue in memory; 1024
 	CacheBytes    int64 // bodies waiting for delivery, all queues; 64 MiB

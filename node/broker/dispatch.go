@@ -12,12 +12,13 @@ const picksMax = 64
 
 // pick is a message that was given to a consumer and must now be delivered.
 type pick struct {
-	en  *entry
-	to  *Subscription
-	tag uint64
-	at  record.Position // of its record
-	msg *record.Message
-	how uint32 // redeliveries
+	en    *entry
+	to    *Subscription
+	tag   uint64
+	at    record.Position // of its record
+	msg   *record.Message
+	how   uint32 // redeliveries that count
+	again bool   // it was delivered before
 }
 
 // runDispatch delivers until there is nothing to deliver or nobody to take it.
@@ -27,11 +28,11 @@ func (q *queue) runDispatch() {
 	for {
 		q.mu.Lock()
 		picks = picks[:0]
+		var empty *lane
 		if !q.broken {
-			picks = q.choose(picks)
+			picks, empty = q.choose(picks)
 		}
-		refill := len(picks) == 0 && q.able > 0 && len(q.ready) == 0 && q.tail <= q.last && !q.broken
-		if len(picks) == 0 && !refill {
+		if len(picks) == 0 && empty == nil {
 			q.own()
 			q.dispatching = false
 			q.mu.Unlock()
@@ -42,8 +43,8 @@ func (q *queue) runDispatch() {
 			return
 		}
 		var err error
-		if refill {
-			err = q.refill(q.b.cfg.Window)
+		if len(picks) == 0 {
+			err = empty.refill(q.b.cfg.Window)
 		} else {
 			err = q.deliver(picks)
 		}
@@ -56,50 +57,43 @@ func (q *queue) runDispatch() {
 	}
 }
 
-// choose takes messages from the front and gives them to consumers in turn.
-func (q *queue) choose(picks []pick) []pick {
+// choose takes messages from the front and gives them to consumers in turn. It
+// stops at a lane whose next messages are in the index alone: none of a lower
+// lane may overtake them.
+func (q *queue) choose(picks []pick) ([]pick, *lane) {
 	for len(picks) < picksMax && q.able > 0 {
-		en := q.front()
-		if en == nil {
+		l := q.top()
+		if l == nil {
 			break
+		}
+		en := l.front()
+		if en == nil {
+			return picks, l
+		}
+		if c, dead := q.verdict(en, false); dead {
+			if q.b.chores.full(q) {
+				break
+			}
+			l.popFront()
+			q.bury(c)
+			continue
 		}
 		to := q.nextConsumer(en.size)
 		if to == nil {
 			break
 		}
-		q.popFront()
+		l.popFront()
 		to.lastTag++
 		en.state, en.owner, en.tag = stateDelivered, to, to.lastTag
-		q.delivered[en.seq] = en
+		l.delivered[en.seq] = en
 		to.hold(en)
-		p := pick{en, to, en.tag, en.at, q.release(en), en.redeliver}
+		p := pick{en, to, en.tag, en.at, q.release(en), en.count, en.again}
 		if p.msg != nil {
 			en.id = p.msg.ID
 		}
 		picks = append(picks, p)
 	}
-	return picks
-}
-
-func (q *queue) front() *entry {
-	switch {
-	case len(q.returned) > 0:
-		return q.returned[0]
-	case len(q.ready) > 0:
-		return q.ready[0]
-	}
-	return nil
-}
-
-func (q *queue) popFront() {
-	list := &q.ready
-	if len(q.returned) > 0 {
-		list = &q.returned
-	}
-	(*list)[0] = nil
-	if *list = (*list)[1:]; len(*list) == 0 {
-		*list = nil
-	}
+	return picks, nil
 }
 
 // nextConsumer finds the next one in turn that can take size more bytes.
@@ -139,38 +133,18 @@ func (q *queue) deliver(picks []pick) error {
 			}
 		}
 		p.to.client.Deliver(Delivery{
-			Subscription: p.to, Message: p.msg, Tag: p.tag, Redeliveries: int(p.how), Reserved: p.en.size,
+			Subscription: p.to, Message: p.msg, Tag: p.tag, Redelivered: p.again, Redeliveries: int(p.how), Reserved: p.en.size,
 		})
 	}
 	q.b.delivered.Add(uint64(len(picks)))
 	return nil
 }
 
-// load reads a pick's message from the log. It is gone if an ack that was in
-// doubt has been committed after all, and its place in the log reused. If it
-// was moved since it was picked it is read from where the index has it now.
+// load reads a pick's message from the log.
 func (q *queue) load(p *pick) (gone bool, err error) {
-	var e record.Enqueue
-	for at := p.at; ; {
-		e, err = q.b.cfg.Messages.Enqueued(at)
-		if err == nil && e.Queue != q.name {
-			err = fmt.Errorf("broker: the message belongs to queue %q", e.Queue)
-		}
-		if err == nil {
-			break
-		}
-		err = fmt.Errorf("read message %d at position %d: %w", p.en.seq, at, err)
-		found, errScan := q.b.cfg.Index.Scan(q.name, p.en.seq, 1)
-		if errScan != nil {
-			return false, errors.Join(err, errScan)
-		}
-		if len(found) == 0 || found[0].Sequence != p.en.seq {
-			return true, nil
-		}
-		if found[0].Position == at {
-			return false, err
-		}
-		at = found[0].Position
+	e, gone, err := q.read(p.en, p.at)
+	if gone || err != nil {
+		return gone, err
 	}
 	p.msg = &e.Message
 	q.mu.Lock()
@@ -179,20 +153,53 @@ func (q *queue) load(p *pick) (gone bool, err error) {
 	return false, nil
 }
 
+// read reads an entry's message from the log; see Broker.read.
+func (q *queue) read(en *entry, at record.Position) (e record.Enqueue, gone bool, err error) {
+	return q.b.read(en.lane.name, en.seq, at)
+}
+
+// read reads a message of a queue of the log. It is gone if an ack that was in
+// doubt has been committed after all, and its place in the log reused. If it
+// was moved it is read from where the index has it now.
+func (b *Broker) read(name string, seq record.Sequence, at record.Position) (e record.Enqueue, gone bool, err error) {
+	for {
+		e, err = b.cfg.Messages.Enqueued(at)
+		if err == nil && e.Queue != name {
+			err = fmt.Errorf("broker: the message belongs to queue %q, not %q", e.Queue, name)
+		}
+		if err == nil {
+			return e, false, nil
+		}
+		err = fmt.Errorf("read message %d at position %d: %w", seq, at, err)
+		found, errScan := b.cfg.Index.Scan(name, seq, 1)
+		if errScan != nil {
+			return e, false, errors.Join(err, errScan)
+		}
+		if len(found) == 0 || found[0].Sequence != seq {
+			return e, true, nil
+		}
+		if found[0].Position == at {
+			return e, false, err
+		}
+		at = found[0].Position
+	}
+}
+
 // forgo drops a pick whose message is gone.
 func (q *queue) forgo(p *pick) {
 	p.to.client.Release(p.en.size)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.remove(&q.returned, p.en.seq)
+	l := p.en.lane
+	l.remove(&l.returned, p.en.seq)
 	if q.withdraw(p) {
-		delete(q.delivered, p.en.seq)
+		delete(l.delivered, p.en.seq)
 	}
 }
 
 // withdraw takes a pick from its consumer; false if it is not there any more.
 func (q *queue) withdraw(p *pick) bool {
-	if q.delivered[p.en.seq] != p.en || p.en.owner != p.to || p.en.tag != p.tag || p.en.state != stateDelivered {
+	if !p.en.is(stateDelivered) || p.en.owner != p.to || p.en.tag != p.tag {
 		return false
 	}
 	p.to.drop(p.en)
@@ -211,37 +218,5 @@ func (q *queue) undo(picks []pick) {
 			back = append(back, picks[i].en)
 		}
 	}
-	q.giveBack(back)
-}
-
-// refill reads the next entries of the queue from the index. Only the
-// dispatcher calls it.
-func (q *queue) refill(limit int) error {
-	q.mu.Lock()
-	from, last := q.tail, q.last
-	q.goneWhileScanning = map[record.Sequence]struct{}{}
-	q.mu.Unlock()
-
-	found, err := q.b.cfg.Index.Scan(q.name, from, limit)
-
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	gone := q.goneWhileScanning
-	q.goneWhileScanning = nil
-	if err != nil {
-		return fmt.Errorf("scan index from sequence %d: %w", from, err)
-	}
-	for _, f := range found {
-		if f.Sequence < q.tail {
-			panic(fmt.Sprintf("broker: scan of %q from %d returned %d", q.name, q.tail, f.Sequence))
-		}
-		q.tail = f.Sequence + 1
-		if _, ok := gone[f.Sequence]; !ok {
-			q.ready = append(q.ready, &entry{seq: f.Sequence, at: f.Position, size: f.Size, timestamp: f.Timestamp})
-		}
-	}
-	if len(found) < limit {
-		q.tail = max(q.tail, last+1)
-	}
-	return nil
+	q.giveBack(back, undelivered)
 }

@@ -15,12 +15,34 @@
 //	index --Scan--> ready --dispatch--> delivered --ack--> acking --Acked--> gone
 //	                          ^              |                |
 //	                          +-- returned --+----------------+ (nack, detach, failed ack)
+//	                                  ^      |
+//	                                  +-- delayed (nack)
+//
+// What came back too often, or is expired, is dead: runChores takes it out of
+// the queue and puts it into a dead-letter queue, in one batch. How often a
+// message came back is in the log, too, but a little later, and only if it
+// counts: see giveBack.
 //
 // ready is a bounded window of a queue's oldest messages that were never
 // delivered; whatever lies behind it is in the index alone. returned holds what
 // came back, in the order of the queue; it always goes before ready. Bodies are
 // kept only within a budget and only until delivery; otherwise they are read
 // from the log.
+//
+// # Priorities
+//
+// The messages of each priority of a queue are a queue of their own in the log,
+// its lane; those of the normal one are in the queue of the plain name. Within a
+// lane the order is the log's. A message goes before all of lower lanes that are
+// not delivered yet, also when either is in the index alone.
+//
+// # Deadlines
+//
+// The index keeps the messages with deadlines of all queues in their order.
+// runDue walks along it: what expires leaves its queue, what the schedule holds
+// goes to its destination. Both are one batch with the removal, so they happen
+// once: a leader that is deposed before the commit has done nothing. After an
+// outcome in doubt the batch is in the log, and is not proposed once more.
 //
 // # Transactions
 //
@@ -34,8 +56,9 @@
 //
 // # Ownership
 //
-//	Broker    owns the table of queues and runAcks, which proposes the acks of
-//	          auto-mode deliveries, one batch in flight.
+//	Broker    owns the table of queues; runAcks, which proposes the acks of
+//	          auto-mode deliveries, one batch in flight; and runChores, which does
+//	          so with what needs room on the disk.
 //	queue     owns its entries and its consumers. While it has work that a
 //	          consumer could take, exactly one runDispatch goroutine exists.
 //	Session   belongs to one connection. Its reader alone calls its methods, but
@@ -50,5 +73,5 @@
 //	Broker.queues -> queue.mu -> locks of Client
 //	Session.open -> queue.mu
 //	Session.mu -> locks of Client
-//	Broker.autos, Broker.life: nothing is locked under them
+//	Broker.autos, Broker.chores, Broker.life: nothing is locked under them
 package broker

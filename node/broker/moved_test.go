@@ -31,7 +31,7 @@ func TestMovedMessages(t *testing.T) {
 			first := c.take(t, 5)
 			require.Equal(t, "1", string(first[0].Message.Body))
 			moveAll(1) // five are with the consumer
-			c.sess.Close()
+			c.sess.Close(false)
 			moveAll(1) // and back
 			again := attach(t, b)
 			sub := again.subscribe(t, "q", broker.Individual, 7)

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"slices"
 	"sync"
+	"time"
 
+	"baton/node/broker/destination"
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -16,16 +19,22 @@ const (
 	stateDelivered              // with a consumer, which has not settled it
 	stateHeld                   // with a consumer, which has settled it in an open transaction
 	stateAcking                 // its ack is proposed
+	stateDelayed                // came back, and waits until it is delivered again
+	stateDead                   // is not delivered any more, and on its way out
 )
 
 // entry is one message of a queue that is in memory.
 type entry struct {
+	lane      *lane
 	seq       record.Sequence
 	at        record.Position
 	size      int
 	timestamp int64
+	deadline  int64 // Unix milliseconds; 0: never
 	state     state
-	redeliver uint32          // how often it came back
+	again     bool            // it was delivered before
+	count     uint32          // how often it came back and that counts
+	due       time.Time       // when stateDelayed ends
 	borrowed  bool            // msg.Body is part of a buffer of the log
 	msg       *record.Message // nil: read it from the log
 	id        string          // message id, known since the last delivery
@@ -33,61 +42,76 @@ type entry struct {
 	tag       uint64          // of the delivery, rising per owner
 }
 
-// queue is the memory of one queue. All fields below mu are guarded by it.
-type queue struct {
-	b    *Broker
-	name string
+// is says that an entry is out for delivery, in a state.
+func (en *entry) is(s state) bool { return en.state == s && en.lane.delivered[en.seq] == en }
 
-	mu        sync.Mutex
-	dead      bool // dropped from the table of queues
-	broken    bool // index or log cannot be read
-	ready     []*entry
-	returned  []*entry // sorted by sequence; all before ready
-	delivered map[record.Sequence]*entry
-	tail      record.Sequence // the first one behind ready
-	last      record.Sequence // the newest in the index, 0 if there was never one
-	cached    int64
-	borrowed  int // entries of ready with a borrowed message
+// queue is the memory of one queue: who consumes it, and its messages in lanes.
+// All fields below mu are guarded by it, and so are those of its lanes.
+type queue struct {
+	b      *Broker
+	name   string
+	policy policy.Policy
+
+	mu       sync.Mutex
+	dead     bool // dropped from the table of queues
+	broken   bool // index or log cannot be read
+	cached   int64
+	borrowed int         // entries of ready lists with a borrowed message
+	lanes    []*lane     // those in use, the highest priority first
+	delayed  []*entry    // by due, of all lanes
+	timer    *time.Timer // for the first of them, nil if there was never one
+	counters Counters
 
 	consumers   []*Subscription
 	turn        int // whose turn it is
 	able        int // consumers that could take a message
 	dispatching bool
-
-	// goneWhileScanning collects what is acked behind tail while a Scan runs,
-	// which may still return it. nil if none runs.
-	goneWhileScanning map[record.Sequence]struct{}
 }
 
-func newQueue(b *Broker, info QueueInfo) *queue {
-	q := &queue{b: b, name: info.Name, delivered: map[record.Sequence]*entry{}}
-	next := max(info.NextSequence, 1)
-	q.tail, q.last = next, next-1
-	if info.Depth > 0 {
-		q.tail = max(info.FirstSequence, 1)
+func newQueue(b *Broker, name string) *queue {
+	return &queue{b: b, name: name, policy: b.cfg.Policies.Of(destination.Queue, name)}
+}
+
+// lane returns the lane of a priority. One that is new begins as info says.
+func (q *queue) lane(priority uint8, info QueueInfo) *lane {
+	i := 0
+	for ; i < len(q.lanes) && q.lanes[i].priority >= priority; i++ {
+		if q.lanes[i].priority == priority {
+			return q.lanes[i]
+		}
 	}
-	return q
+	l := newLane(q, priority, info)
+	q.lanes = slices.Insert(q.lanes, i, l)
+	return l
+}
+
+// find returns the lane of a priority, nil if no message ever had it.
+func (q *queue) find(priority uint8) *lane {
+	for _, l := range q.lanes {
+		if l.priority == priority {
+			return l
+		}
+	}
+	return nil
+}
+
+// unused says that the queue never had a message and has no consumers.
+func (q *queue) unused() bool {
+	return len(q.consumers) == 0 && !slices.ContainsFunc(q.lanes, func(l *lane) bool { return l.last > 0 })
 }
 
 // enqueued adds a message. It is false if the queue is dead.
-func (q *queue) enqueued(seq record.Sequence, at record.Position, size int, e *record.Enqueue) bool {
+func (q *queue) enqueued(priority uint8, seq record.Sequence, at record.Position, size int, e *record.Enqueue) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.dead {
 		return false
 	}
-	if seq <= q.last {
-		return true // the index had it already when this broker began
-	}
-	q.last = seq
-	if seq == q.tail && q.goneWhileScanning == nil && len(q.ready) < q.b.cfg.Window {
-		en := &entry{seq: seq, at: at, size: size}
-		if e != nil {
-			en.timestamp = e.Message.Timestamp
-			q.keep(en, &e.Message)
-		}
-		q.ready = append(q.ready, en)
-		q.tail = seq + 1
+	// A lane that is not there is one that the index did not have when this
+	// broker began.
+	l := q.lane(priority, QueueInfo{NextSequence: seq})
+	if !l.enqueued(seq, at, size, e) {
+		return true
 	}
 	q.kick()
 	if !q.dispatching {
@@ -124,104 +148,38 @@ func (q *queue) release(en *entry) *record.Message {
 // own copies the bodies that are parts of the log's buffers, so that a small
 // message which waits long does not hold a large buffer. They are the newest.
 func (q *queue) own() {
-	for i := len(q.ready) - 1; i >= 0 && q.borrowed > 0; i-- {
-		en := q.ready[i]
-		if !en.borrowed {
-			continue
+	for _, l := range q.lanes {
+		for i := len(l.ready) - 1; i >= 0 && q.borrowed > 0; i-- {
+			en := l.ready[i]
+			if !en.borrowed {
+				continue
+			}
+			q.borrowed--
+			m := *en.msg
+			m.Body = bytes.Clone(m.Body)
+			en.msg, en.borrowed = &m, false
 		}
-		q.borrowed--
-		m := *en.msg
-		m.Body = bytes.Clone(m.Body)
-		en.msg, en.borrowed = &m, false
 	}
 }
 
 // acked removes messages for good.
-func (q *queue) acked(seqs []record.Sequence) {
+func (q *queue) acked(priority uint8, seqs []record.Sequence) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, seq := range seqs {
-		if en := q.delivered[seq]; en != nil {
-			switch en.state { // but for acking, by an ack whose outcome was in doubt
-			case stateDelivered:
-				en.owner.drop(en)
-			case stateAcking:
-				en.owner.acking--
-			}
-			en.owner.reckon()
-			delete(q.delivered, seq)
-			continue
-		}
-		if q.remove(&q.returned, seq) || q.remove(&q.ready, seq) {
-			continue
-		}
-		if q.goneWhileScanning != nil && seq >= q.tail {
-			q.goneWhileScanning[seq] = struct{}{}
-		}
+	if l := q.find(priority); l != nil {
+		l.acked(seqs)
+		q.kick()
 	}
-	q.kick()
 }
 
 // moved notes where a message is read from now on. Its size stays what was
 // reserved for it.
-func (q *queue) moved(seq record.Sequence, at record.Position) {
+func (q *queue) moved(priority uint8, seq record.Sequence, at record.Position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if en := q.delivered[seq]; en != nil {
-		en.at = at
-		return
+	if l := q.find(priority); l != nil {
+		l.moved(seq, at)
 	}
-	for _, list := range [][]*entry{q.returned, q.ready} {
-		if i, found := search(list, seq); found {
-			list[i].at = at
-			return
-		}
-	}
-}
-
-func (q *queue) remove(list *[]*entry, seq record.Sequence) bool {
-	i, found := search(*list, seq)
-	if found {
-		q.release((*list)[i])
-		*list = slices.Delete(*list, i, i+1)
-	}
-	return found
-}
-
-func search(list []*entry, seq record.Sequence) (int, bool) {
-	return slices.BinarySearchFunc(list, seq, func(en *entry, s record.Sequence) int {
-		switch {
-		case en.seq < s:
-			return -1
-		case en.seq > s:
-			return 1
-		}
-		return 0
-	})
-}
-
-// giveBack puts delivered entries back at their old place, to be redelivered.
-func (q *queue) giveBack(entries []*entry) {
-	if len(entries) == 0 {
-		return
-	}
-	for _, en := range entries {
-		delete(q.delivered, en.seq)
-		en.state, en.owner = stateReady, nil
-		en.redeliver++
-	}
-	if len(entries) == 1 {
-		i, _ := search(q.returned, entries[0].seq)
-		q.returned = slices.Insert(q.returned, i, entries[0])
-		return
-	}
-	q.returned = append(q.returned, entries...)
-	slices.SortFunc(q.returned, func(x, y *entry) int {
-		if x.seq < y.seq {
-			return -1
-		}
-		return 1
-	})
 }
 
 // ackFailed gives back those of the entries whose ack is still in doubt.
@@ -230,24 +188,30 @@ func (q *queue) ackFailed(entries []*entry) {
 	defer q.mu.Unlock()
 	back := entries[:0]
 	for _, en := range entries {
-		if en.state == stateAcking && q.delivered[en.seq] == en {
+		if en.is(stateAcking) {
 			en.owner.acking--
 			en.owner.reckon()
 			back = append(back, en)
 		}
 	}
-	q.giveBack(back)
+	q.giveBack(back, unsettled)
 	q.kick()
 }
 
-// hasWork says whether there is a message that was not delivered.
-func (q *queue) hasWork() bool {
-	return len(q.returned) > 0 || len(q.ready) > 0 || q.tail <= q.last
+// top returns the highest lane with a message that was not delivered, nil if
+// there is none.
+func (q *queue) top() *lane {
+	for _, l := range q.lanes {
+		if l.hasWork() {
+			return l
+		}
+	}
+	return nil
 }
 
 // kick starts the dispatcher if there is a message and somebody to take it.
 func (q *queue) kick() {
-	if q.dispatching || q.able == 0 || q.broken || !q.hasWork() {
+	if q.dispatching || q.able == 0 || q.broken || q.top() == nil {
 		return
 	}
 	q.dispatching = q.b.run(q.runDispatch)

@@ -108,7 +108,7 @@ func (r *randomRun) runConsumer(rng *rand.Rand) {
 			last = r.step(rng, c, sub, last)
 		}
 		c.sess.Drain()
-		c.sess.Close()
+		c.sess.Close(false)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 
+	"baton/node/broker/destination"
 	"baton/store/record"
 )
 
@@ -59,9 +60,9 @@ type Session struct {
 	}
 }
 
-// ackSet is what a batch acknowledges on one queue.
+// ackSet is what a batch acknowledges of one lane.
 type ackSet struct {
-	q       *queue
+	lane    *lane
 	entries []*entry
 }
 
@@ -98,6 +99,11 @@ func (s *Session) Send(queue string, m record.Message, tx, receipt string) error
 	if err := CheckQueueName(queue); err != nil {
 		return s.Refuse(tx, err)
 	}
+	m.Deadline = s.b.policyOf(queue).Expiry.Deadline(s.b.cfg.Now().UnixMilli(), m.Deadline)
+	return s.send(queue, m, tx, receipt)
+}
+
+func (s *Session) send(queue string, m record.Message, tx, receipt string) error {
 	if err := checkSize(&m); err != nil {
 		return s.Refuse(tx, err)
 	}
@@ -106,6 +112,9 @@ func (s *Session) Send(queue string, m record.Message, tx, receipt string) error
 	}
 	m.ID = s.b.nextID(s.scratch)
 	s.message = record.Enqueue{Queue: queue, Message: m}
+	if queue != destination.Schedule {
+		s.message.Queue = destination.Lane(queue, m.Priority)
+	}
 	defer func() { s.message = record.Enqueue{} }()
 	if tx != "" {
 		if err := s.sendIn(tx); err != nil {
@@ -127,13 +136,22 @@ func (u *unit) enqueue(s *Session, hint int) {
 }
 
 // acknowledge adds acks.
-func (u *unit) acknowledge(q *queue, entries []*entry) {
-	i := slices.IndexFunc(u.acks, func(a ackSet) bool { return a.q == q })
-	if i < 0 {
-		i = len(u.acks)
-		u.acks = append(u.acks, ackSet{q: q})
+func (u *unit) acknowledge(entries []*entry) { u.acks = byLane(u.acks, entries) }
+
+// byLane adds entries to the sets of their lanes.
+func byLane(sets []ackSet, entries []*entry) []ackSet {
+	i := -1
+	for _, en := range entries {
+		if i < 0 || sets[i].lane != en.lane {
+			i = slices.IndexFunc(sets, func(a ackSet) bool { return a.lane == en.lane })
+		}
+		if i < 0 {
+			i = len(sets)
+			sets = append(sets, ackSet{lane: en.lane})
+		}
+		sets[i].entries = append(sets[i].entries, en)
 	}
-	u.acks[i].entries = append(u.acks[i].entries, entries...)
+	return sets
 }
 
 // seal returns the whole batch, nil if there is nothing to propose.
@@ -143,7 +161,7 @@ func (u *unit) seal() *record.Batch {
 			continue
 		}
 		if u.batch == nil {
-			u.batch = record.NewBatch(64 + len(a.q.name) + 6*len(a.entries))
+			u.batch = record.NewBatch(64 + len(a.lane.name) + 6*len(a.entries))
 		}
 		addAck(u.batch, a)
 	}
@@ -153,14 +171,14 @@ func (u *unit) seal() *record.Batch {
 // failed gives back what a unit would have acknowledged.
 func (u *unit) failed() {
 	for _, a := range u.acks {
-		a.q.ackFailed(a.entries)
+		a.lane.q.ackFailed(a.entries)
 	}
 }
 
 // checkSize refuses what the log could not be read back with.
 func checkSize(m *record.Message) error {
-	if len(m.Headers) > record.MaxHeaders {
-		return fmt.Errorf("%w (it has %d headers, at most %d)", ErrMessageSize, len(m.Headers), record.MaxHeaders)
+	if len(m.Headers) > HeadersMax {
+		return fmt.Errorf("%w (it has %d headers, at most %d)", ErrMessageSize, len(m.Headers), HeadersMax)
 	}
 	for i := range m.Headers {
 		if n := max(len(m.Headers[i].Name), len(m.Headers[i].Value)); n > record.MaxStringSize {
@@ -186,7 +204,7 @@ func (s *Session) Ack(sub *Subscription, ref Ref, tx, receipt string) error {
 	if err != nil {
 		return err
 	}
-	s.unit.acknowledge(sub.q, entries)
+	s.unit.acknowledge(entries)
 	return s.added(Op{OpAck, receipt, false})
 }
 
@@ -252,7 +270,7 @@ func addAck(batch *record.Batch, a ackSet) {
 	for i, en := range a.entries {
 		seqs[i] = en.seq
 	}
-	batch.Add(record.TypeAck, record.Ack{Queue: a.q.name, Sequences: seqs}.AppendTo)
+	batch.Add(record.TypeAck, record.Ack{Queue: a.lane.name, Sequences: seqs}.AppendTo)
 }
 
 // admit waits for room in the session's window and enters g into it.
@@ -341,7 +359,7 @@ func (s *Session) Start(sub *Subscription) { sub.start() }
 // Unsubscribe ends a subscription; what it has not settled goes back to the
 // queue. The client must refuse its deliveries before this.
 func (s *Session) Unsubscribe(sub *Subscription) {
-	sub.stop()
+	sub.stop(unsettled)
 	s.subs = slices.DeleteFunc(s.subs, func(x *Subscription) bool { return x == sub })
 }
 
@@ -355,13 +373,19 @@ func (s *Session) Abort() {
 
 // Close proposes what is left, unless the session is aborted, rolls open
 // transactions back and ends the subscriptions. Acks that await their commit
-// stay as they are.
-func (s *Session) Close() error {
+// stay as they are. broken says that the client did not mean to leave: the
+// message that each consumer was at may be the reason, and counts as delivered
+// in vain.
+func (s *Session) Close(broken bool) error {
 	err := s.Flush()
 	s.Abort()
 	s.closeTransactions()
+	why := unsettled
+	if broken {
+		why = lost
+	}
 	for _, sub := range s.subs {
-		sub.stop()
+		sub.stop(why)
 	}
 	s.subs = nil
 	return err

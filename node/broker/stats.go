@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"baton/node/adminapi"
+	"baton/node/broker/destination"
 )
 
 // Snapshot returns all queues, sorted by name: counts from the index, pending
@@ -13,7 +14,13 @@ import (
 func (b *Broker) Snapshot() []adminapi.Queue {
 	rows := map[string]adminapi.Queue{}
 	for _, i := range b.cfg.Index.Queues() {
-		rows[i.Name] = adminapi.Queue{Name: i.Name, Depth: i.Depth, Bytes: i.Bytes, Enqueued: i.Enqueued, Acked: i.Acked}
+		name, _ := destination.SplitLane(i.Name)
+		if name == destination.Schedule {
+			continue // Stats has it
+		}
+		row := rows[name]
+		rows[name] = adminapi.Queue{Name: name, Depth: row.Depth + i.Depth, Bytes: row.Bytes + i.Bytes,
+			Enqueued: row.Enqueued + i.Enqueued, Acked: row.Acked + i.Acked}
 	}
 	now := b.cfg.Now().UnixMilli()
 	for _, q := range b.sortedQueues() {
@@ -39,26 +46,42 @@ func (b *Broker) Snapshot() []adminapi.Queue {
 func (q *queue) summary() (pending, consumers int, oldest int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.front() == nil && len(q.delivered) == 0 && q.tail <= q.last && !q.dispatching && !q.broken {
-		q.peek()
+	for i := 0; i < len(q.lanes); i++ { // peek gives the lock away: there may be more lanes
+		l := q.lanes[i]
+		if l.front() == nil && len(l.delivered) == 0 && l.tail <= l.last && !q.dispatching && !q.broken {
+			q.peek(l)
+		}
+		for _, en := range l.delivered {
+			if en.owner != nil {
+				pending++
+			}
+		}
+		if first := l.oldest(); first > 0 && (oldest == 0 || first < oldest) {
+			oldest = first
+		}
 	}
-	first := q.front()
-	for _, en := range q.delivered {
+	return pending, len(q.consumers), oldest
+}
+
+// oldest is the timestamp of the first message in memory, 0 if there is none.
+func (l *lane) oldest() int64 {
+	first := l.front()
+	for _, en := range l.delivered {
 		if first == nil || en.seq < first.seq {
 			first = en
 		}
 	}
-	if first != nil {
-		oldest = first.timestamp
+	if first == nil {
+		return 0
 	}
-	return len(q.delivered), len(q.consumers), oldest
+	return first.timestamp
 }
 
-// peek brings the first entry into memory, in the dispatcher's place.
-func (q *queue) peek() {
+// peek brings the first entry of a lane into memory, in the dispatcher's place.
+func (q *queue) peek(l *lane) {
 	q.dispatching = true
 	q.mu.Unlock()
-	err := q.refill(1)
+	err := l.refill(1)
 	q.mu.Lock()
 	q.dispatching = false
 	if err != nil {

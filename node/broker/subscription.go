@@ -40,7 +40,8 @@ type Delivery struct {
 	Subscription *Subscription
 	Message      *record.Message
 	Tag          uint64 // names the delivery on this subscription, rising from 1
-	Redeliveries int    // how often the message came back before
+	Redelivered  bool   // the message was delivered before
+	Redeliveries int    // how often it came back and that counted
 	Reserved     int    // the size that was given to Reserve
 }
 
@@ -92,7 +93,7 @@ func (c *Subscription) Mode() Mode { return c.mode }
 // start attaches the consumer to its queue, held until Resume.
 func (c *Subscription) start() {
 	for {
-		q := c.b.findOrAdd(c.name, QueueInfo{Name: c.name})
+		q := c.b.findOrAdd(c.name)
 		q.mu.Lock()
 		if q.dead {
 			q.mu.Unlock()
@@ -107,7 +108,7 @@ func (c *Subscription) start() {
 }
 
 // stop detaches the consumer; what it has not settled goes back.
-func (c *Subscription) stop() {
+func (c *Subscription) stop(why comeback) {
 	q := c.q
 	if q == nil {
 		return
@@ -120,10 +121,10 @@ func (c *Subscription) stop() {
 	c.attached = false
 	c.b.subscriptions.Add(-1)
 	q.consumers = slices.DeleteFunc(q.consumers, func(x *Subscription) bool { return x == c })
-	q.giveBack(c.take(len(c.unsettled)))
+	q.giveBack(c.take(len(c.unsettled)), why)
 	c.reckon()
 	q.kick()
-	forget := q.last == 0 && len(q.consumers) == 0
+	forget := q.unused()
 	q.mu.Unlock()
 	if forget {
 		c.b.forget(q)
@@ -155,7 +156,7 @@ func (c *Subscription) Written(tag uint64) {
 	c.await(entries)
 	c.q.kick()
 	c.q.mu.Unlock()
-	c.b.autos.add(c.q, entries)
+	c.b.autos.add(entries)
 }
 
 // reckon brings able, and the queue's count of it, up to date.
@@ -212,13 +213,14 @@ func (c *Subscription) ack(ref Ref) ([]*entry, error) {
 	return entries, err
 }
 
-// nack gives what a reference covers back to the queue.
+// nack gives what a reference covers back to the queue. It is delivered again
+// when the queue's policy says so.
 func (c *Subscription) nack(ref Ref) error {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
 	entries, err := c.settle(ref)
 	if err == nil {
-		c.q.giveBack(entries)
+		c.q.giveBack(entries, refused)
 		c.q.kick()
 	}
 	return err

@@ -76,10 +76,10 @@ func (s *Session) Commit(name, receipt string) error {
 		return err
 	}
 	for i := range t.acks {
-		t.acks[i].entries = t.acks[i].q.awaitHeld(t.acks[i].entries)
+		t.acks[i].entries = t.acks[i].lane.q.awaitHeld(t.acks[i].entries)
 	}
 	for _, n := range t.nacks {
-		n.q.nackHeld(n.entries)
+		n.lane.q.nackHeld(n.entries)
 	}
 	return s.propose(&group{ops: []Op{{OpCommit, receipt, false}}, unit: t.unit, counted: t.bytes}, t.seal())
 }
@@ -160,22 +160,20 @@ func (s *Session) sendIn(name string) error {
 }
 
 // settleIn adds what an ack or nack covers to a transaction.
-func (s *Session) settleIn(name string, sub *Subscription, ref Ref, add func(*transaction, *queue, []*entry)) error {
+func (s *Session) settleIn(name string, sub *Subscription, ref Ref, add func(*transaction, []*entry)) error {
 	return s.in(name, func(t *transaction) error {
 		entries, err := sub.holdInTransaction(ref)
 		if err != nil {
 			return err
 		}
-		add(t, sub.q, entries) // first, so that a refusal gives them back
+		add(t, entries) // first, so that a refusal gives them back
 		return t.grow(s.b, len(sub.q.name)+settledBytes*(1+len(entries)))
 	})
 }
 
-func (t *transaction) ack(q *queue, entries []*entry) { t.acknowledge(q, entries) }
+func (t *transaction) ack(entries []*entry) { t.acknowledge(entries) }
 
-func (t *transaction) nack(q *queue, entries []*entry) {
-	t.nacks = append(t.nacks, ackSet{q, entries})
-}
+func (t *transaction) nack(entries []*entry) { t.nacks = byLane(t.nacks, entries) }
 
 // grow reserves memory for what comes into the transaction.
 func (t *transaction) grow(b *Broker, n int) error {
@@ -202,7 +200,7 @@ func (t *transaction) refuse(b *Broker, why error, toConsumers bool) {
 // the consumers, or else to the queues.
 func (t *transaction) rollBack(b *Broker, toConsumers bool) {
 	for _, set := range slices.Concat(t.acks, t.nacks) {
-		set.q.restore(set.entries, toConsumers)
+		set.lane.q.restore(set.entries, toConsumers)
 	}
 	b.inTransaction.Add(int64(-t.bytes))
 	t.unit, t.nacks, t.bytes = unit{}, nil, 0
@@ -248,7 +246,7 @@ func (c *Subscription) holdInTransaction(ref Ref) ([]*entry, error) {
 // was in doubt may have been committed meanwhile.
 func (q *queue) held(entries []*entry) []*entry {
 	return slices.DeleteFunc(entries, func(en *entry) bool {
-		return en.state != stateHeld || q.delivered[en.seq] != en
+		return !en.is(stateHeld)
 	})
 }
 
@@ -267,7 +265,7 @@ func (q *queue) awaitHeld(entries []*entry) []*entry {
 func (q *queue) nackHeld(entries []*entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.giveBack(q.held(entries))
+	q.giveBack(q.held(entries), refused)
 	q.kick()
 }
 
@@ -285,7 +283,7 @@ func (q *queue) restore(entries []*entry, toConsumers bool) {
 			back = append(back, en)
 		}
 	}
-	q.giveBack(back)
+	q.giveBack(back, unsettled)
 	q.kick()
 }
 

@@ -35,7 +35,7 @@ func (c *Client) Send(ctx context.Context, destination, contentType string, body
 	}
 }
 
-func (c *Client) sendOnce(ctx context.Context, destination, contentType string, body []byte, headers map[string]string) (Receipt, error) {
+func sendFrame(destination, contentType string, body []byte, headers map[string]string) *frame.Frame {
 	f := frame.New(frame.SEND, frame.Destination, destination, frame.ContentLength, strconv.Itoa(len(body)))
 	if contentType != "" {
 		f.Header.Set(frame.ContentType, contentType)
@@ -44,6 +44,11 @@ func (c *Client) sendOnce(ctx context.Context, destination, contentType string, 
 		f.Header.Set(k, v)
 	}
 	f.Body = body
+	return f
+}
+
+func (c *Client) sendOnce(ctx context.Context, destination, contentType string, body []byte, headers map[string]string) (Receipt, error) {
+	f := sendFrame(destination, contentType, body, headers)
 	for {
 		s, err := c.session(ctx)
 		if err != nil {
@@ -57,6 +62,38 @@ func (c *Client) sendOnce(ctx context.Context, destination, contentType string, 
 			return Receipt{}, fmt.Errorf("send to %s: %w", destination, err)
 		}
 		return Receipt{Server: s.address, ConnectedAt: s.at, At: at}, nil
+	}
+}
+
+// SendStart sends a message without waiting for its receipt, so that many can
+// be on their way. done hears how it ended: nil, ErrRefused or ErrInDoubt. It
+// is called on a goroutine of the connection and must not block. After an
+// error done is not called and nothing was sent. Nothing is sent again, and
+// the caller bounds how many are under way.
+func (c *Client) SendStart(ctx context.Context, destination, contentType string, body []byte, headers map[string]string, done func(error)) error {
+	f := sendFrame(destination, contentType, body, headers)
+	for {
+		s, err := c.session(ctx)
+		if err != nil {
+			return fmt.Errorf("send to %s: %w", destination, err)
+		}
+		_, err = s.ask(ctx, f, func(f *frame.Frame, err error) {
+			switch {
+			case err != nil:
+				done(fmt.Errorf("send to %s: %w: %w", destination, ErrInDoubt, err))
+			case f.Command == frame.ERROR:
+				done(fmt.Errorf("send to %s: %w: %s", destination, ErrRefused, errorText(f)))
+			default:
+				done(nil)
+			}
+		})
+		if errors.Is(err, ErrStale) {
+			continue // it died before the frame was handed over
+		}
+		if err != nil {
+			return fmt.Errorf("send to %s: %w", destination, err)
+		}
+		return nil
 	}
 }
 

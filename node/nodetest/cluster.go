@@ -182,6 +182,32 @@ func (c *Cluster) await(m *member) {
 	m.node = nil
 }
 
+// Ended waits until a node has ended by itself, and returns with what error.
+func (c *Cluster) Ended(id string) error {
+	c.t.Helper()
+	m := c.member(id)
+	select {
+	case err := <-m.ended:
+		m.node = nil
+		return err
+	case <-time.After(Patience):
+		c.t.Fatalf("%s did not end", id)
+		return nil
+	}
+}
+
+// CopyData gives a node that does not run a copy of another's data directory.
+func (c *Cluster) CopyData(from, to string) {
+	c.t.Helper()
+	m := c.member(to)
+	if m.node != nil {
+		c.t.Fatalf("%s runs", to)
+	}
+	if err := os.CopyFS(m.dir, os.DirFS(c.member(from).dir)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // Wipe gives a stopped node a new disk.
 func (c *Cluster) Wipe(id string) {
 	c.t.Helper()

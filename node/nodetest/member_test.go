@@ -166,6 +166,50 @@ func TestThoseWhoDoNotBelongAreRefused(t *testing.T) {
 	})
 }
 
+func TestCopiedDirectoryIsRefused(t *testing.T) {
+	beyondShort(t)
+	start := func(t *testing.T, c *nodetest.Cluster) (leader, id, twin string) {
+		leader = c.Healthy()
+		id, twin = c.Followers(leader)[0], c.Add()
+		c.Traffic("before").Send(20)
+		c.Settled()
+		c.CopyData(id, twin)
+		cfg := c.NodeConfig(twin)
+		cfg.ID = id
+		c.StartAs(twin, cfg)
+		return leader, id, twin
+	}
+	t.Run("while the first process lives", func(t *testing.T) {
+		c := nodetest.Start(t, nodetest.Config{})
+		leader, id, twin := start(t, c)
+		refused := c.AwaitEvent(twin, adminapi.KindRefused, nil)
+		require.Contains(t, refused.Text, "node id "+id+" is in use by another process (admin 127.0.0.1:")
+		require.Equal(t, adminapi.RoleRefused, c.Status(twin).Role)
+		told := c.AwaitEvent(id, adminapi.KindPeerRefused, nil)
+		require.Contains(t, told.Text, "would join as "+id+" and was refused")
+		c.Traffic("during").Send(20)
+		require.Empty(t, c.Events(id, adminapi.KindLinkLost), "the twin took its link")
+		c.Stop(twin)
+		require.Equal(t, leader, c.Healthy())
+		c.Settled()
+	})
+	t.Run("which it cannot reach", func(t *testing.T) {
+		nowhere := closedAddress(t)
+		c := nodetest.Start(t, nodetest.Config{Edit: func(cfg *node.Config) {
+			if len(cfg.ID) == 2 && cfg.ID != "n4" {
+				cfg.AdvertiseAdmin = nowhere
+			}
+		}})
+		_, id, twin := start(t, c)
+		err := c.Ended(id)
+		require.ErrorContains(t, err, "has joined as "+id+" after this one, which therefore ends")
+		orders := c.Traffic("orders")
+		orders.Send(20)
+		orders.ExactlyOnce()
+		c.Stop(twin)
+	})
+}
+
 func TestWrongTokenIsRefusedOnBothSides(t *testing.T) {
 	beyondShort(t)
 	setup := func(t *testing.T, weight int) *nodetest.Cluster {
@@ -200,6 +244,9 @@ func TestWrongTokenIsRefusedOnBothSides(t *testing.T) {
 		heard := c.AwaitEvent("n3", adminapi.KindRefused, nil)
 		require.Contains(t, heard.Text, refusal)
 		require.Zero(t, c.Status("n3").Positions.Append, "nothing was given to it")
+		told := c.AwaitEvent(c.Leader(), adminapi.KindPeerRefused, nil)
+		require.Contains(t, told.Text, refusal, "on the leader's side too")
+		require.Equal(t, "n3", told.Fields["peer"])
 		served(t, c)
 	})
 	t.Run("as the one that is elected", func(t *testing.T) {

@@ -22,6 +22,7 @@ func small(cfg *node.Config) {
 	cfg.SegmentSize = segment
 	cfg.RetentionInterval = 5 * time.Millisecond
 	cfg.CompactBytes = 4 * segment
+	cfg.DedupBytes = segment
 }
 
 // logBytes is how much log a node has.

@@ -16,7 +16,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"baton/node/broker"
 	"baton/node/broker/brokertest"
+	"baton/node/broker/policy"
 	"baton/node/stompserver"
 )
 
@@ -240,7 +242,12 @@ func TestNothingIsLeftOfBadConnections(t *testing.T) {
 	t.Logf("BATON_SEED=%d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	log := brokertest.NewLog()
-	s, address := startServer(t, log)
+	s, address := startServer(t, log, func(c *stompserver.Config) {
+		c.Broker.Close() // every fifth connection takes the message and breaks
+		c.Broker = log.Broker(t, func(b *broker.Config) {
+			b.Policies = brokertest.Policies(func(p *policy.Policy) { p.Redelivery.Max = -1 })
+		})
+	})
 	dial(t, address, "1.2").publish("q", "1")
 	base := runtime.NumGoroutine()
 	hello := "CONNECT\naccept-version:1.2\n\n\x00"

@@ -29,6 +29,8 @@ func (c client) Settled(ops []broker.Op, err error) {
 		c.refuse(ops, broker.ErrNoQuorum)
 	case errors.Is(err, broker.ErrDiskFull):
 		c.refuse(ops, broker.ErrDiskFull)
+	case errors.Is(err, broker.ErrBusy):
+		c.refuse(ops, broker.ErrBusy)
 	default:
 		c.cut()
 	}

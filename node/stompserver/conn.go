@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"baton/node/broker"
+	"baton/node/broker/schedule"
 	"baton/node/stomp"
 )
 
@@ -32,6 +33,7 @@ type conn struct {
 	byNumber map[uint64]*consumer
 	lastSub  uint64
 	headers  []headerField // scratch of SEND
+	plan     schedule.Plan // of the last SEND
 
 	writerDone chan struct{}
 }
@@ -62,7 +64,7 @@ func (c *conn) runConn() {
 	} else {
 		c.out.close()
 	}
-	if err := c.sess.Close(); err != nil && !errors.Is(err, broker.ErrClosed) {
+	if err := c.sess.Close(!polite && !c.s.closing()); err != nil && !errors.Is(err, broker.ErrClosed) {
 		c.s.cfg.Logger.Warn("close session", "error", err)
 	}
 	if polite {

@@ -8,6 +8,10 @@ import (
 	"baton/node/stomp"
 )
 
+// deliveryCount is JMS's name for how often a message was delivered, this time
+// included, as far as it counts.
+const deliveryCount = "JMSXDeliveryCount"
+
 // consumer is a subscription as its connection knows it.
 type consumer struct {
 	id     string
@@ -39,8 +43,15 @@ func appendMessage(b []byte, v stomp.Version, c *consumer, d *broker.Delivery) [
 		b = strconv.AppendUint(b, d.Tag, 10)
 		b = append(b, '\n')
 	}
-	if d.Redeliveries > 0 {
+	if d.Redelivered {
 		b = append(b, "redelivered:true\n"...)
+	}
+	if d.Redeliveries > 0 {
+		b = stomp.AppendNumber(b, deliveryCount, int64(d.Redeliveries)+1)
+	}
+	b = stomp.AppendNumber(b, "expires", m.Deadline)
+	if m.DedupID != "" {
+		b = stomp.AppendHeader(b, v, DedupHeader, m.DedupID)
 	}
 	b = stomp.AppendNumber(b, "priority", int64(m.Priority))
 	b = stomp.AppendNumber(b, "timestamp", m.Timestamp)

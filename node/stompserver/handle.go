@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"baton/node/broker"
+	"baton/node/broker/schedule"
 	"baton/node/stomp"
 )
 
@@ -52,7 +53,7 @@ func (c *conn) partOf(f *stomp.Frame, err error) error {
 }
 
 // clientErrors are the broker's errors that a client causes.
-var clientErrors = []error{broker.ErrQueueName, broker.ErrUnknownMessage, broker.ErrMessageSize, broker.ErrTransaction}
+var clientErrors = []error{broker.ErrQueueName, broker.ErrUnknownMessage, broker.ErrMessageSize, broker.ErrTransaction, schedule.ErrPlan}
 
 // clientError turns them into refusals.
 func clientError(err error) error {

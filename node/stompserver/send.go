@@ -1,10 +1,13 @@
 package stompserver
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
 
+	"baton/node/broker"
+	"baton/node/broker/schedule"
 	"baton/node/stomp"
 	"baton/store/record"
 )
@@ -30,6 +33,10 @@ func (c *conn) send(f *stomp.Frame) error {
 	if err != nil {
 		return err
 	}
+	if c.plan.Later() {
+		c.plan.To = "/queue/" + queue
+		return c.sess.SendLater(m, c.plan, tx, f.Get("receipt"))
+	}
 	return c.sess.Send(queue, m, tx, f.Get("receipt"))
 }
 
@@ -43,10 +50,11 @@ func transactionOf(f *stomp.Frame) (string, error) {
 	return tx, nil
 }
 
-// message turns a SEND into a message. Its header list is scratch.
+// message turns a SEND into a message, and c.plan into when it is to be sent.
+// The message's header list is scratch.
 func (c *conn) message(f *stomp.Frame) (record.Message, error) {
 	m := record.Message{Priority: priorityDefault, Body: f.Body}
-	c.headers = c.headers[:0]
+	c.headers, c.plan = c.headers[:0], schedule.Plan{}
 	sized, timed := false, false
 	first := firsts(f.Headers)
 	for i := range f.Headers {
@@ -55,23 +63,20 @@ func (c *conn) message(f *stomp.Frame) (record.Message, error) {
 			continue
 		}
 		switch h.Name {
-		case "destination", "receipt", "message-id", "redelivered", "subscription", "ack", "JMSXUserID", "transaction":
+		case "destination", "receipt", "message-id", "redelivered", "subscription", "ack", "JMSXUserID", "transaction", deliveryCount, broker.HeaderJob:
 		case contentLength:
 			sized = true
 		case "persistent":
 			m.Transient = strings.EqualFold(strings.TrimSpace(h.Value), "false")
-		case "priority":
-			n, err := strconv.ParseUint(strings.TrimSpace(h.Value), 10, 8)
-			if err != nil || n > 9 {
-				return m, refuse("priority must be a number from 0 to 9")
-			}
-			m.Priority = uint8(n)
 		case "timestamp":
-			n, err := strconv.ParseUint(strings.TrimSpace(h.Value), 10, 63)
-			if err != nil {
-				return m, refuse("timestamp must be a number of milliseconds")
+			timed = true
+			if err := number(h, &m.Timestamp, 0, math.MaxInt64); err != nil {
+				return m, err
 			}
-			m.Timestamp, timed = int64(n), true
+		case "priority", "expires", DedupHeader, schedule.HeaderDelay, schedule.HeaderPeriod, schedule.HeaderRepeat, schedule.HeaderCron:
+			if err := c.order(&m, h); err != nil {
+				return m, err
+			}
 		default:
 			if err := refuseSendHeader(h.Name, h.Value); err != nil {
 				return m, err
@@ -96,15 +101,55 @@ func (c *conn) message(f *stomp.Frame) (record.Message, error) {
 	return m, nil
 }
 
+// DedupHeader is the producer's own name of a message. A queue takes one
+// message of each, for as long as the broker remembers them: what is sent again
+// gets its receipt and is not stored.
+const DedupHeader = "baton-dedup-id"
+
+// dedupMax is its longest value, in bytes.
+const dedupMax = 256
+
+// order reads a header that says what is to be done with the message.
+func (c *conn) order(m *record.Message, h *stomp.Header) error {
+	switch h.Name {
+	case "priority":
+		var n int64
+		err := number(h, &n, 0, 9)
+		m.Priority = uint8(n)
+		return err
+	case "expires":
+		return number(h, &m.Deadline, 0, math.MaxInt64)
+	case DedupHeader:
+		if m.DedupID = h.Value; h.Value == "" || len(h.Value) > dedupMax {
+			return refuse("%s has %d bytes, it needs 1 to %d", h.Name, len(h.Value), dedupMax)
+		}
+	case schedule.HeaderDelay:
+		return number(h, &c.plan.Delay, 0, math.MaxInt64)
+	case schedule.HeaderPeriod:
+		return number(h, &c.plan.Period, 0, math.MaxInt64)
+	case schedule.HeaderRepeat:
+		return number(h, &c.plan.Repeat, schedule.Forever, math.MaxInt32)
+	case schedule.HeaderCron:
+		c.plan.Cron = strings.TrimSpace(h.Value)
+	}
+	return nil
+}
+
+// number reads a header's number, between bounds.
+func number(h *stomp.Header, to *int64, low, high int64) error {
+	n, err := strconv.ParseInt(strings.TrimSpace(h.Value), 10, 64)
+	if err != nil || n < low || n > high {
+		return refuse("%s must be a number from %d to %d", h.Name, low, high)
+	}
+	*to = n
+	return nil
+}
+
 // refuseSendHeader refuses headers whose meaning would silently be lost.
 func refuseSendHeader(name, value string) error {
 	switch name {
 	case "transformation":
 		return refuse("transformations are not supported")
-	case "expires":
-		if v := strings.TrimSpace(value); v != "" && v != "0" {
-			return refuse("expiry is not supported (expires must be 0 or absent)")
-		}
 	case "JMSXGroupID":
 		return refuse("message groups are not supported")
 	case "reply-to":
@@ -112,8 +157,8 @@ func refuseSendHeader(name, value string) error {
 			return refuse("temporary destinations are not supported, only /queue/")
 		}
 	default:
-		if strings.HasPrefix(name, "AMQ_SCHEDULED_") {
-			return refuse("scheduled delivery is not supported")
+		if strings.HasPrefix(name, "AMQ_SCHEDULE") {
+			return refuse("%s is not supported", name)
 		}
 	}
 	return nil

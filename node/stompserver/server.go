@@ -132,6 +132,13 @@ func turnAway(nc net.Conn) {
 	nc.Close()
 }
 
+// closing says that the server cuts its clients off itself.
+func (s *Server) closing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.closed
+}
+
 func (s *Server) remove(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

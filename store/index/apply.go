@@ -18,9 +18,21 @@ type Sink interface {
 	Enqueued(queue string, seq record.Sequence, at record.Position, size int, e *record.Enqueue)
 	// Acked: messages that were in a queue left it.
 	Acked(queue string, seqs []record.Sequence)
+	// Duplicate: a message did not enter its queue, for the queue was given one
+	// with the same DedupID before. e is as with Enqueued.
+	Duplicate(queue string, e *record.Enqueue)
 	// Moved: a message that is in a queue is now in another record. The old
 	// one may be gone from the log soon after.
 	Moved(queue string, seq record.Sequence, at record.Position, size int)
+	// Redelivered: messages that are in a queue have these counts now.
+	Redelivered(queue string, messages []record.Redelivered)
+	// QueueDeleted: a queue that was empty is gone.
+	QueueDeleted(queue string)
+	// Subscribed: there is a durable subscription, instead of the one of the
+	// same client and name if there was one. at is the position of its record.
+	Subscribed(at record.Position, s *record.Subscribe)
+	// Unsubscribed: a durable subscription that was there is gone.
+	Unsubscribed(clientID, name string)
 }
 
 // headSlack is how many acked sequences may lie above a queue's head before it
@@ -32,7 +44,8 @@ const headSlack = 1024
 // sink may be nil. Errors: ErrGap, ErrRecord, ErrCorrupt, and those of the
 // disk.
 func (ix *Index) Apply(raw []byte, sink Sink) error {
-	c := &change{ix: ix, queues: map[string]*QueueInfo{}, places: map[message]place{}, spans: map[int]span{}, sink: sink}
+	c := &change{ix: ix, queues: map[string]*QueueInfo{}, places: map[message]place{}, ids: map[string]record.Position{},
+		spans: map[int]span{}, sink: sink}
 	ix.mu.RLock()
 	c.state, c.start = ix.mu.state, ix.mu.start
 	ix.mu.RUnlock()
@@ -68,10 +81,14 @@ type change struct {
 	ix *Index
 	state
 	start  *epochStart
-	queues map[string]*QueueInfo // those that change
-	places map[message]place     // entries put, and with size 0 those deleted
+	queues map[string]*QueueInfo        // those that change, and with nil those deleted
+	places map[message]place            // entries put, and with size 0 those deleted
+	ids    map[string]record.Position   // by key: ids put, and with 0 those deleted
+	subs   map[subscriber]*Subscription // those that change, and with nil those deleted
+	due    int64                        // the earliest deadline put, 0 = none
+	time   int64                        // of the batch, Unix milliseconds
 	kv     leveldb.Batch
-	key    [17]byte     // scratch
+	key    [25]byte     // scratch
 	value  [64]byte     // scratch
 	spans  map[int]span // those that change, by their number in the index
 	points []Point
@@ -80,6 +97,7 @@ type change struct {
 }
 
 func (c *change) batch(h record.Header, b []byte) error {
+	c.time = h.Time.UnixMilli()
 	for r := range record.Records(b) {
 		var err error
 		switch r.Type {
@@ -89,6 +107,16 @@ func (c *change) batch(h record.Header, b []byte) error {
 			err = c.ack(r)
 		case record.TypeMove:
 			err = c.move(r)
+		case record.TypeRedeliver:
+			err = c.redeliver(r)
+		case record.TypeDeleteQueue:
+			err = c.deleteQueue(r)
+		case record.TypeSubscribe:
+			err = c.subscribe(r)
+		case record.TypeUnsubscribe:
+			err = c.unsubscribe(r)
+		case record.TypeForget:
+			err = c.forget(r)
 		case record.TypeEpochStart:
 			err = c.epochStart(h.Epoch, r)
 		default:
@@ -108,7 +136,7 @@ func (c *change) batch(h record.Header, b []byte) error {
 
 // queue returns the copy of a queue that may be changed, or nil.
 func (c *change) queue(name string) *QueueInfo {
-	if q := c.queues[name]; q != nil {
+	if q, ok := c.queues[name]; ok {
 		return q
 	}
 	c.ix.mu.RLock()
@@ -127,15 +155,16 @@ func (c *change) enqueue(r record.Record) error {
 	if err != nil {
 		return err
 	}
+	if e.Message.DedupID != "" {
+		if known, err := c.suppress(r.Position, &e); err != nil || known {
+			return err
+		}
+	}
 	q := c.queue(e.Queue)
 	if q == nil {
-		c.state.queues++
-		q = &QueueInfo{Name: e.Queue, ID: c.state.queues, Next: 1, Head: 1}
-		c.queues[q.Name] = q
+		q = c.newQueue(e.Queue)
 	}
-	entry := Entry{
-		Seq: q.Next, Position: r.Position, Size: record.RecordHeaderSize + len(r.Body), Timestamp: e.Message.Timestamp,
-	}
+	entry := entryOf(q.Next, r, &e.Message)
 	if err := c.put(q.ID, entry); err != nil {
 		return err
 	}
@@ -168,6 +197,7 @@ func (c *change) ack(r record.Record) error {
 			continue
 		}
 		c.kv.Delete(appendEntryKey(c.key[:0], q.ID, seq))
+		c.dropDeadline(q.ID, seq, was.deadline)
 		if err := c.count(-1, was.at, was.size); err != nil {
 			return err
 		}
@@ -188,10 +218,17 @@ func (c *change) ack(r record.Record) error {
 	return nil
 }
 
+// entryOf is the entry of a message whose record is r.
+func entryOf(seq record.Sequence, r record.Record, m *record.Message) Entry {
+	return Entry{Seq: seq, Position: r.Position, Size: record.RecordHeaderSize + len(r.Body),
+		Timestamp: m.Timestamp, Deadline: m.Deadline, Redeliveries: m.Redeliveries}
+}
+
 // put writes an entry and counts its record.
 func (c *change) put(queue uint64, e Entry) error {
 	c.kv.Put(appendEntryKey(c.key[:0], queue, e.Seq), e.appendTo(c.value[:0])) // copied
-	c.places[message{queue, e.Seq}] = place{e.Position, e.Size}
+	c.putDeadline(queue, e)
+	c.places[message{queue, e.Seq}] = e.place()
 	return c.count(+1, e.Position, e.Size)
 }
 
@@ -212,7 +249,7 @@ func (c *change) place(m message) (place, error) {
 		return place{}, classify(err)
 	}
 	e, err := decodeEntry(key, value)
-	return place{e.Position, e.Size}, err
+	return e.place(), err
 }
 
 func (c *change) epochStart(epoch record.Epoch, r record.Record) error {
@@ -241,7 +278,11 @@ func decodeEpochStart(value []byte) (*epochStart, error) {
 // write puts the whole change into the key-value store, atomically.
 func (c *change) write() error {
 	for name, q := range c.queues {
-		c.kv.Put(queueKey(name), q.encode())
+		if q == nil {
+			c.kv.Delete(queueKey(name))
+		} else {
+			c.kv.Put(queueKey(name), q.encode())
+		}
 	}
 	c.putSpans()
 	c.kv.Put(stateKey, c.state.encode())
@@ -268,8 +309,10 @@ func (c *change) publish() {
 	}
 	c.ix.divided = false
 	for name, q := range c.queues {
-		c.ix.mu.queues[name] = q
+		c.ix.setQueue(name, q)
 	}
+	c.publishSubscriptions()
+	c.ix.mu.due.lower(c.due)
 	for _, p := range c.points {
 		c.ix.mu.points.add(p.Position, p.Chain)
 	}
@@ -280,7 +323,7 @@ func (c *change) publish() {
 // next change; until then a restart only looks from further back.
 func (c *change) refreshHeads() error {
 	for _, q := range c.queues {
-		if uint64(q.Next-q.Head) <= q.Depth+headSlack {
+		if q == nil || uint64(q.Next-q.Head) <= q.Depth+headSlack {
 			continue
 		}
 		entries, err := c.ix.Scan(q.Name, q.Head, 1)

@@ -1,7 +1,9 @@
 package index_test
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,8 +17,13 @@ func sampleBase() index.Base {
 	return index.Base{
 		Position: 1 << 33, Epoch: 7, Chain: 0xfedcba9876543210, StartEpoch: 6,
 		Start: record.EpochStart{ClusterID: "c", Leader: "n1", Replicas: 3, Members: map[string]string{"n1": "i1", "n2": "i2"}},
+		IDs:   9, Floor: 1 << 20,
 		Queues: []index.BaseQueue{
-			{Name: "orders", ID: 1, Next: 1 << 40, Enqueued: 1<<40 - 1}, {Name: "", ID: 2, Next: 1}, {Name: "ä/ö", ID: 3, Next: 9, Enqueued: 8},
+			{Name: "orders", ID: 1, Next: 1 << 40, Enqueued: 1<<40 - 1, Duplicates: 7}, {Name: "", ID: 2, Next: 1}, {Name: "ä/ö", ID: 8, Next: 9, Enqueued: 8},
+		},
+		Subscriptions: []index.Subscription{
+			{Subscribe: record.Subscribe{ClientID: "c1", Name: "prices", Destination: "stocks.>", Selector: "a > 1", NoLocal: true}, Position: 1 << 33},
+			{Subscribe: record.Subscribe{ClientID: "c1", Destination: "stocks"}, Position: 5},
 		},
 	}
 }
@@ -53,12 +60,36 @@ func refused(t *testing.T, b []byte, decode func([]byte) error) {
 	require.ErrorIs(t, decode(append(append([]byte{}, b...), 0)), index.ErrBase)
 }
 
+// TestEarlierBase: a directory of an earlier version can still be opened.
+func TestEarlierBase(t *testing.T) {
+	want := sampleBase()
+	want.IDs, want.Floor, want.Subscriptions = 3, 0, nil
+	want.Queues[0].Duplicates, want.Queues[2].ID = 0, 3
+	b := []byte("BTNBASE1\x01\x00\x00\x00")
+	start := want.Start.AppendTo(nil)
+	for _, v := range []uint64{uint64(want.Position), uint64(want.Epoch), want.Chain, uint64(want.StartEpoch), uint64(len(start))} {
+		b = binary.AppendUvarint(b, v)
+	}
+	b = binary.AppendUvarint(append(b, start...), 3)
+	for _, q := range want.Queues {
+		for _, v := range []uint64{q.ID, uint64(q.Next), q.Enqueued, uint64(len(q.Name))} {
+			b = binary.AppendUvarint(b, v)
+		}
+		b = append(b, q.Name...)
+	}
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+	got, err := index.DecodeBase(b)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	refused(t, b, func(b []byte) error { _, err := index.DecodeBase(b); return err })
+}
+
 func FuzzDecodeBase(f *testing.F) {
 	f.Add(sampleBase().Encode())
 	f.Add(index.Base{}.Encode())
 	f.Add([]byte("BTNBASE1"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, b := range [][]byte{data, framed("BTNBASE1", data)} {
+		for _, b := range [][]byte{data, framed("BTNBASE1", 1, data), framed("BTNBASE1", 2, data)} {
 			got, err := index.DecodeBase(b)
 			if err != nil {
 				require.ErrorIs(t, err, index.ErrBase)
@@ -75,7 +106,7 @@ func FuzzDecodeTrim(f *testing.F) {
 	f.Add(sampleTrim().Encode())
 	f.Add([]byte("BTNTRIM1"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, b := range [][]byte{data, framed("BTNTRIM1", data)} {
+		for _, b := range [][]byte{data, framed("BTNTRIM1", 1, data)} {
 			got, err := index.DecodeTrim(b)
 			if err != nil {
 				require.ErrorIs(t, err, index.ErrBase)

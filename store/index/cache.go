@@ -8,11 +8,22 @@ type message struct {
 	seq   record.Sequence
 }
 
-// place is where the record of an entry is, and its size; size 0 means that
-// there is no entry.
+// place is what an entry says: where its record is, and the rest; size 0 means
+// that there is no entry.
 type place struct {
-	at   record.Position
-	size int
+	at           record.Position
+	size         int
+	timestamp    int64
+	deadline     int64
+	redeliveries uint32
+}
+
+func (e Entry) place() place {
+	return place{e.Position, e.Size, e.Timestamp, e.Deadline, e.Redeliveries}
+}
+
+func (p place) entry(seq record.Sequence) Entry {
+	return Entry{seq, p.at, p.size, p.timestamp, p.deadline, p.redeliveries}
 }
 
 // placeCache remembers the places of recent entries, so that the ack of a

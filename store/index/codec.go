@@ -8,9 +8,9 @@ import (
 	"baton/store/record"
 )
 
-// stateFormat 3 counts what is live in each segment; an index that does not is
-// made anew.
-const stateFormat = 3
+// stateFormat 4 has deadlines, ids against duplicates and durable
+// subscriptions; an index without them is made anew.
+const stateFormat = 4
 
 var (
 	stateKey      = []byte("mstate")
@@ -32,7 +32,12 @@ func queueKey(name string) []byte { return append([]byte{'q'}, name...) }
 func (e Entry) appendTo(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(e.Position))
 	b = binary.AppendUvarint(b, uint64(e.Size))
-	return binary.AppendVarint(b, e.Timestamp)
+	b = binary.AppendVarint(b, e.Timestamp)
+	if e.Deadline == 0 && e.Redeliveries == 0 {
+		return b
+	}
+	b = binary.AppendUvarint(b, uint64(e.Deadline))
+	return binary.AppendUvarint(b, uint64(e.Redeliveries))
 }
 
 func decodeEntry(key, value []byte) (Entry, error) {
@@ -42,12 +47,15 @@ func decodeEntry(key, value []byte) (Entry, error) {
 		return e, fmt.Errorf("%w: entry key of %d bytes", ErrCorrupt, len(key))
 	}
 	e.Seq = record.Sequence(binary.BigEndian.Uint64(key[9:]))
+	if len(d.b) > 0 {
+		e.Deadline, e.Redeliveries = int64(d.next()), uint32(d.next())
+	}
 	return e, d.close("entry")
 }
 
 func (q *QueueInfo) encode() []byte {
 	b := make([]byte, 0, 32)
-	for _, v := range []uint64{q.ID, uint64(q.Next), uint64(q.Head), q.Depth, q.Bytes, q.Enqueued, q.Acked} {
+	for _, v := range []uint64{q.ID, uint64(q.Next), uint64(q.Head), q.Depth, q.Bytes, q.Enqueued, q.Acked, q.Duplicates} {
 		b = binary.AppendUvarint(b, v)
 	}
 	return b
@@ -57,14 +65,14 @@ func decodeQueue(name string, value []byte) (*QueueInfo, error) {
 	d := fields{b: value}
 	q := &QueueInfo{
 		Name: name, ID: d.next(), Next: record.Sequence(d.next()), Head: record.Sequence(d.next()),
-		Depth: d.next(), Bytes: d.next(), Enqueued: d.next(), Acked: d.next(),
+		Depth: d.next(), Bytes: d.next(), Enqueued: d.next(), Acked: d.next(), Duplicates: d.next(),
 	}
 	return q, d.close("queue")
 }
 
 func (s state) encode() []byte {
 	b := make([]byte, 0, 48)
-	for _, v := range []uint64{stateFormat, uint64(s.applied), uint64(s.epoch), s.chain, s.queues, s.ignored} {
+	for _, v := range []uint64{stateFormat, uint64(s.applied), uint64(s.epoch), s.chain, s.queues, s.deleted, uint64(s.floor), s.ids, s.ignored} {
 		b = binary.AppendUvarint(b, v)
 	}
 	return b
@@ -77,7 +85,8 @@ func decodeState(value []byte) (state, error) {
 	if f := d.next(); d.err == nil && f != stateFormat {
 		return state{}, fmt.Errorf("%w: format %d, this program knows %d", ErrCorrupt, f, stateFormat)
 	}
-	s := state{applied: record.Position(d.next()), epoch: record.Epoch(d.next()), chain: d.next(), queues: d.next(), ignored: d.next()}
+	s := state{applied: record.Position(d.next()), epoch: record.Epoch(d.next()), chain: d.next(),
+		queues: d.next(), deleted: d.next(), floor: record.Sequence(d.next()), ids: d.next(), ignored: d.next()}
 	return s, d.close("state")
 }
 

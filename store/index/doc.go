@@ -11,26 +11,41 @@
 //
 // Numbers in keys are big-endian; values are uvarints in the order given.
 //
-//	'e' queue id (8) sequence (8)   position, size, timestamp (zigzag): a message in a queue
+//	'e' queue id (8) sequence (8)   position, size, timestamp (zigzag): a message in a queue;
+//	                                deadline, redeliveries if one of them is not 0
 //	's' position (8)                records, bytes: what is live in the segment that begins there
-//	'v' position (8)                old position: a move record that moved nothing
-//	'q' queue name                  id, next sequence, head, depth, bytes, enqueued, acked
-//	'm' "state"                     format (1), applied position, epoch, chain hash,
-//	                                number of queue ids given, acks ignored
+//	'x' deadline (8) queue id (8)   nothing: a message in a queue that has a deadline
+//	    sequence (8)
+//	'u' length of queue name,       position of its record: an id that suppresses duplicates
+//	    queue name, id
+//	'o' position (8)                time (zigzag), length of queue name, queue name, id: the
+//	                                same by age
+//	'c' length of client id,        position, body of its record: a durable subscription
+//	    client id, name
+//	'v' position (8)                position: a record that did nothing because of another
+//	'q' queue name                  id, next sequence, head, depth, bytes, enqueued, acked,
+//	                                duplicates
+//	'm' "state"                     format, applied position, epoch, chain hash, number of
+//	                                queue ids given, of deleted queues, floor, ids that
+//	                                suppress duplicates, acks ignored
 //	'm' "epoch"                     epoch, body of the newest epoch-start record
 //	'm' "trim"                      what the index was begun with, see Trim
 //
 // # A log without its beginning
 //
-// Retention cuts the log off at its start when nothing live is there. An index
-// can still be made from the rest, with a Base: the queues, and how many
-// messages each had been given, as of the new start. What was live below the
-// start is gone from every queue by now or has been moved up, so a replay needs
-// to know of each move record of a message from below the start only whether
-// it moved something when it was applied for the first time. That cannot be
-// told from the log, for the ack that made it void may be below the start. So
-// the index that has seen both notes void moves under 'v', and a Trim carries
-// those that count.
+// Retention cuts the log off at its start when nothing live is there, and no
+// id that suppresses duplicates. An index can still be made from the rest, with
+// a Base: the queues, and how many messages each had been given, and the durable
+// subscriptions, as of the new start. What was live below the start is gone from
+// every queue by now or has been moved up, and the ids from below are
+// forgotten; so a replay comes to the same state, if it knows of some records
+// whether they did something when they were applied for the first time, which
+// depended on what is gone: moves of a message from below, messages with an id,
+// deletes of queues. The index that has seen both notes those that did nothing
+// under 'v', and a Trim carries those that count.
+//
+// Everything else about a message that must outlive its first record is in each
+// of its records: a move carries deadline and redeliveries, and sets them.
 //
 // # Storage
 //

@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/syndtr/goleveldb/leveldb"
 	ldberrors "github.com/syndtr/goleveldb/leveldb/errors"
+	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/storage"
 	"github.com/syndtr/goleveldb/leveldb/util"
@@ -45,6 +47,9 @@ type QueueInfo struct {
 	Bytes    uint64 // of their records
 	Enqueued uint64 // messages ever
 	Acked    uint64 // messages ever
+	// Duplicates counts the messages that the queue did not take, since it was
+	// given one with the same DedupID before.
+	Duplicates uint64
 }
 
 // Entry is a message in a queue.
@@ -53,6 +58,9 @@ type Entry struct {
 	Position  record.Position // of its record
 	Size      int             // of its record, bytes
 	Timestamp int64           // of the message, Unix milliseconds
+	Deadline  int64           // of the message, Unix milliseconds; 0 = none
+	// Redeliveries is how often the message came back from a consumer.
+	Redeliveries uint32
 }
 
 // Point is the running hash of the log (record.Chain) at a position.
@@ -66,8 +74,11 @@ type state struct {
 	applied record.Position
 	epoch   record.Epoch // of the batch that ends at applied
 	chain   uint64
-	queues  uint64 // ids given
-	ignored uint64 // acks of messages that were not there
+	queues  uint64          // ids given
+	deleted uint64          // of these
+	floor   record.Sequence // a new queue begins here: no deleted one came this far
+	ids     uint64          // that suppress duplicates
+	ignored uint64          // acks of messages that were not there
 }
 
 type epochStart struct {
@@ -78,17 +89,21 @@ type epochStart struct {
 // Index is an open index. Apply, Begin, Divide, ForgetBelow and Close are for
 // one goroutine at a time; the other methods may be called from any.
 type Index struct {
-	db      *leveldb.DB
-	places  *placeCache // Apply's
-	divided bool        // Apply's: the last span is not written yet
-	trim    *Trim       // Apply's: see Begin; nil if the index saw the whole log
+	db       *leveldb.DB
+	places   *placeCache   // Apply's
+	divided  bool          // Apply's: the last span is not written yet
+	trim     *Trim         // Apply's: see Begin; nil if the index saw the whole log
+	oldestID atomic.Uint64 // no record whose id is remembered is below; where OldestID begins to look
 
 	mu struct {
 		sync.RWMutex
 		state
 		queues map[string]*QueueInfo // replaced, never changed
+		names  map[uint64]string     // of queues, by id
 		start  *epochStart           // nil: none applied yet
-		spans  []span                // ascending
+		subs   map[subscriber]Subscription
+		due    dueHint
+		spans  []span // ascending
 		points points
 	}
 }
@@ -103,6 +118,7 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 		Strict:                 opt.StrictAll,
 		WriteBuffer:            8 << 20,
 		BlockCacheCapacity:     16 << 20,
+		Filter:                 filter.NewBloomFilter(10), // new ids are looked up in vain
 		OpenFilesCacheCapacity: 128,
 		DisableSeeksCompaction: true,
 	})
@@ -165,7 +181,7 @@ func classify(err error) error {
 
 func (ix *Index) load() error {
 	m := &ix.mu
-	m.queues = map[string]*QueueInfo{}
+	m.queues, m.names, m.subs = map[string]*QueueInfo{}, map[uint64]string{}, map[subscriber]Subscription{}
 	value, err := ix.db.Get(stateKey, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return nil
@@ -186,9 +202,17 @@ func (ix *Index) load() error {
 	if err := ix.loadTrim(); err != nil {
 		return err
 	}
+	if err := ix.loadSubscriptions(); err != nil {
+		return err
+	}
 	if err := ix.loadSpans(); err != nil {
 		return err
 	}
+	return ix.loadQueues()
+}
+
+func (ix *Index) loadQueues() error {
+	m := &ix.mu
 	it := ix.db.NewIterator(util.BytesPrefix([]byte{'q'}), &opt.ReadOptions{DontFillCache: true})
 	defer it.Release()
 	for it.Next() {
@@ -199,13 +223,13 @@ func (ix *Index) load() error {
 		if q.ID == 0 || q.ID > m.state.queues {
 			return fmt.Errorf("%w: queue %q has id %d of %d", ErrCorrupt, q.Name, q.ID, m.state.queues)
 		}
-		m.queues[q.Name] = q
+		ix.setQueue(q.Name, q)
 	}
 	if err := it.Error(); err != nil {
 		return classify(err)
 	}
-	if uint64(len(m.queues)) != m.state.queues {
-		return fmt.Errorf("%w: %d queues, %d expected", ErrCorrupt, len(m.queues), m.state.queues)
+	if n := uint64(len(m.queues)); n != m.state.queues-m.state.deleted || len(m.names) != len(m.queues) {
+		return fmt.Errorf("%w: %d queues with %d ids, %d expected", ErrCorrupt, n, len(m.names), m.state.queues-m.state.deleted)
 	}
 	return nil
 }

@@ -70,6 +70,24 @@ func (s *story) Moved(queue string, seq record.Sequence, at record.Position, siz
 	s.lines = append(s.lines, fmt.Sprintf("~%s/%d at %d", queue, seq, at))
 }
 
+func (s *story) Duplicate(queue string, e *record.Enqueue) {
+	s.lines = append(s.lines, fmt.Sprintf("=%s %s %s", queue, e.Message.DedupID, e.Message.Body))
+}
+
+func (s *story) Redelivered(queue string, messages []record.Redelivered) {
+	s.lines = append(s.lines, fmt.Sprintf("<%s %v", queue, messages))
+}
+
+func (s *story) QueueDeleted(queue string) { s.lines = append(s.lines, "x"+queue) }
+
+func (s *story) Subscribed(at record.Position, sub *record.Subscribe) {
+	s.lines = append(s.lines, fmt.Sprintf("*%s/%s %s", sub.ClientID, sub.Name, sub.Destination))
+}
+
+func (s *story) Unsubscribed(clientID, name string) {
+	s.lines = append(s.lines, fmt.Sprintf("/%s/%s", clientID, name))
+}
+
 func TestApply(t *testing.T) {
 	var l log
 	l.add(1, func(b *record.Batch) {

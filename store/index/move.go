@@ -31,9 +31,7 @@ func (c *change) move(r record.Record) error {
 			return err
 		}
 	}
-	entry := Entry{
-		Seq: m.Sequence, Position: r.Position, Size: record.RecordHeaderSize + len(r.Body), Timestamp: m.Enqueue.Message.Timestamp,
-	}
+	entry := entryOf(m.Sequence, r, &m.Enqueue.Message)
 	switch {
 	case was.size > 0 && was.at == m.From:
 		if err := c.count(-1, was.at, was.size); err != nil {
@@ -44,8 +42,11 @@ func (c *change) move(r record.Record) error {
 		q.Acked--
 		q.Head = min(q.Head, m.Sequence)
 	default:
-		c.kv.Put(voidKey(r.Position), binary.AppendUvarint(nil, uint64(m.From)))
+		c.note(r.Position, m.From)
 		return nil
+	}
+	if was.deadline != entry.Deadline {
+		c.dropDeadline(q.ID, entry.Seq, was.deadline)
 	}
 	if err := c.put(q.ID, entry); err != nil {
 		return err
@@ -57,19 +58,36 @@ func (c *change) move(r record.Record) error {
 	return nil
 }
 
+// isNoted tells whether a record that is applied did nothing.
+func (ix *Index) isNoted(at record.Position) (bool, error) {
+	ok, err := ix.db.Has(voidKey(at), nil)
+	return ok, classify(err)
+}
+
 // movedBack tells whether a move record at a position, of a message from
 // below the start of the log, moved it when it was applied for the first time.
 func (t *Trim) movedBack(at, from record.Position) bool {
-	if t == nil || from >= t.Base || at >= t.Applied {
+	return t != nil && from < t.Base && at < t.Applied && !t.isVoid(at)
+}
+
+// isVoid tells whether a record at a position is known to have done nothing.
+func (t *Trim) isVoid(at record.Position) bool {
+	if t == nil {
 		return false
 	}
 	_, void := slices.BinarySearch(t.Void, at)
-	return !void
+	return void
+}
+
+// note remembers that a record did nothing because of one at from: an index
+// that is made from a log without the latter could not tell.
+func (c *change) note(at, from record.Position) {
+	c.kv.Put(voidKey(at), binary.AppendUvarint(nil, uint64(from)))
 }
 
 // TrimAt returns what must be kept to make an index from the log from base on,
 // when everything below goes. The caller makes sure that nothing below base is
-// live, and that nothing is applied meanwhile. False if the index cannot tell
+// live and no id is remembered, and that nothing is applied meanwhile. False if the index cannot tell
 // yet: it was made after an earlier trim, and has not come to where it was.
 func (ix *Index) TrimAt(base record.Position) (Trim, bool, error) {
 	t := Trim{Base: base}
@@ -82,15 +100,15 @@ func (ix *Index) TrimAt(base record.Position) (Trim, bool, error) {
 	for it.Next() {
 		d := fields{b: it.Value()}
 		from := record.Position(d.next())
-		if err := d.close("void move"); err != nil || len(it.Key()) != 9 {
-			return t, false, fmt.Errorf("%w: void move: %w", ErrCorrupt, err)
+		if err := d.close("void record"); err != nil || len(it.Key()) != 9 {
+			return t, false, fmt.Errorf("%w: void record: %w", ErrCorrupt, err)
 		}
 		if from < base {
 			t.Void = append(t.Void, record.Position(binary.BigEndian.Uint64(it.Key()[1:])))
 		}
 	}
 	if err := it.Error(); err != nil {
-		return t, false, fmt.Errorf("scan void moves: %w", classify(err))
+		return t, false, fmt.Errorf("scan void records: %w", classify(err))
 	}
 	return t, true, nil
 }
@@ -109,7 +127,7 @@ func (ix *Index) ForgetBelow(base record.Position) error {
 		err = ix.db.Write(&kv, nil)
 	}
 	if err != nil {
-		return fmt.Errorf("forget void moves: %w", classify(err))
+		return fmt.Errorf("forget void records: %w", classify(err))
 	}
 	return nil
 }

@@ -1,10 +1,12 @@
 package index
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"baton/store/record"
@@ -42,14 +44,15 @@ func (ix *Index) Dump() (string, error) {
 	ix.mu.RLock()
 	s := ix.mu.state
 	ix.mu.RUnlock()
-	fmt.Fprintf(&b, "applied %d epoch %d chain %016x queues %d\n", s.applied, s.epoch, s.chain, s.queues)
-	counted := ix.recount()
+	fmt.Fprintf(&b, "applied %d epoch %d chain %016x queue ids %d deleted %d floor %d ids %d\n",
+		s.applied, s.epoch, s.chain, s.queues, s.deleted, s.floor, s.ids)
+	counted, timed := ix.recount(), uint64(0)
 	if e, epoch, ok := ix.LastEpochStart(); ok {
 		fmt.Fprintf(&b, "epoch-start %d %x\n", epoch, e.AppendTo(nil))
 	}
 	for _, q := range ix.Queues() {
-		fmt.Fprintf(&b, "queue %q id %d next %d depth %d bytes %d enqueued %d acked %d\n",
-			q.Name, q.ID, q.Next, q.Depth, q.Bytes, q.Enqueued, q.Acked)
+		fmt.Fprintf(&b, "queue %q id %d next %d depth %d bytes %d enqueued %d acked %d duplicates %d\n",
+			q.Name, q.ID, q.Next, q.Depth, q.Bytes, q.Enqueued, q.Acked, q.Duplicates)
 		from, n, bytes := record.Sequence(0), uint64(0), uint64(0)
 		for {
 			entries, err := ix.Scan(q.Name, from, 1000)
@@ -60,7 +63,14 @@ func (ix *Index) Dump() (string, error) {
 				break
 			}
 			for _, e := range entries {
-				fmt.Fprintf(&b, "  %d at %d size %d time %d\n", e.Seq, e.Position, e.Size, e.Timestamp)
+				fmt.Fprintf(&b, "  %d at %d size %d time %d deadline %d redeliveries %d\n",
+					e.Seq, e.Position, e.Size, e.Timestamp, e.Deadline, e.Redeliveries)
+				if e.Deadline != 0 {
+					timed++
+				}
+				if err := ix.checkDeadline(q.ID, e); err != nil {
+					return "", err
+				}
 				n, bytes, from = n+1, bytes+uint64(e.Size), e.Seq+1
 				counted.add(e)
 			}
@@ -72,7 +82,45 @@ func (ix *Index) Dump() (string, error) {
 	if err := counted.compare(ix); err != nil {
 		return "", err
 	}
+	if n, err := ix.countDeadlines(); err != nil || n != timed {
+		return "", fmt.Errorf("%w: %d messages with deadlines in queues, %d by deadline: %w", ErrCorrupt, timed, n, err)
+	}
+	for _, sub := range ix.Subscriptions() {
+		fmt.Fprintf(&b, "subscription at %d %+v\n", sub.Position, sub.Subscribe)
+	}
+	if err := ix.dumpIDs(&b, s.ids); err != nil {
+		return "", err
+	}
 	return b.String(), nil
+}
+
+// dumpIDs writes out the ids that suppress duplicates, by position, and makes
+// sure that each is found by its name as well.
+func (ix *Index) dumpIDs(b *strings.Builder, want uint64) error {
+	n, bad := uint64(0), error(nil)
+	err := ix.idsFrom(0, func(r rememberedID) bool {
+		fmt.Fprintf(b, "id %q of %q at %d time %d\n", r.id, r.queue, r.at, r.time)
+		n++
+		value, err := ix.db.Get(r.key(), nil)
+		d := fields{b: value}
+		if at := record.Position(d.next()); err != nil || at != r.at {
+			bad = fmt.Errorf("%w: id %q of queue %q at position %d, by name at %d: %w", ErrCorrupt, r.id, r.queue, r.at, at, err)
+		}
+		return bad == nil
+	})
+	if err != nil || bad != nil {
+		return cmp.Or(bad, err)
+	}
+	it := ix.db.NewIterator(util.BytesPrefix([]byte{'u'}), &opt.ReadOptions{DontFillCache: true})
+	defer it.Release()
+	named := uint64(0)
+	for it.Next() {
+		named++
+	}
+	if n != want || named != want {
+		return fmt.Errorf("%w: %d ids by position, %d by name, %d expected", ErrCorrupt, n, named, want)
+	}
+	return classify(it.Error())
 }
 
 // recount counts again what spans say.

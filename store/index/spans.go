@@ -167,15 +167,16 @@ type Live struct {
 
 // Finder tells which records of the log are live. Records do not say their
 // sequence, so it counts along: it is shown all of them, in the order of the
-// log, from a Base on.
+// log, from a Base on. Of those that may have done nothing the index knows.
 type Finder struct {
-	ix   *Index
-	next map[string]record.Sequence
+	ix    *Index
+	next  map[string]record.Sequence
+	floor record.Sequence
 }
 
 // NewFinder returns a Finder for the log from b.Position on.
 func (ix *Index) NewFinder(b Base) *Finder {
-	f := &Finder{ix: ix, next: make(map[string]record.Sequence, len(b.Queues))}
+	f := &Finder{ix: ix, next: make(map[string]record.Sequence, len(b.Queues)), floor: max(1, b.Floor)}
 	for _, q := range b.Queues {
 		f.next[q.Name] = q.Next
 	}
@@ -189,30 +190,34 @@ func (f *Finder) Skip(r record.Record) error {
 }
 
 // Find tells whether the record holds a message that is in a queue, and which.
-// e aliases r.
+// e is the message as it is now, with the redeliveries that the index knows of;
+// it aliases r.
 func (f *Finder) Find(r record.Record) (l Live, e record.Enqueue, live bool, err error) {
 	l, e, holds, err := f.name(r)
 	if err == nil && holds {
-		live, err = f.isLive(l)
+		var is Entry
+		is, live, err = f.entry(l)
+		e.Message.Redeliveries = is.Redeliveries
 	}
 	return l, e, live, err
 }
 
-func (f *Finder) isLive(l Live) (bool, error) {
+// entry returns the entry of a record; false if it has none.
+func (f *Finder) entry(l Live) (e Entry, live bool, err error) {
 	q, ok := f.ix.Queue(l.Queue)
 	if !ok || l.Seq < q.Head || l.Seq >= q.Next {
-		return false, nil
+		return e, false, nil
 	}
 	key := entryKey(q.ID, l.Seq)
 	value, err := f.ix.db.Get(key, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
-		return false, nil
+		return e, false, nil
 	}
 	if err != nil {
-		return false, classify(err)
+		return e, false, classify(err)
 	}
-	e, err := decodeEntry(key, value)
-	return err == nil && e.Position == l.Position, err
+	e, err = decodeEntry(key, value)
+	return e, err == nil && e.Position == l.Position, err
 }
 
 // name says which message a record holds, if it holds one.
@@ -220,9 +225,24 @@ func (f *Finder) name(r record.Record) (l Live, e record.Enqueue, holds bool, er
 	l = Live{Position: r.Position, Size: record.RecordHeaderSize + len(r.Body)}
 	switch r.Type {
 	case record.TypeEnqueue:
-		if e, err = record.ParseEnqueue(r.Body); err == nil {
-			l.Queue, l.Seq = e.Queue, max(f.next[e.Queue], 1)
-			f.next[e.Queue] = l.Seq + 1
+		if e, err = record.ParseEnqueue(r.Body); err != nil {
+			break
+		}
+		if e.Message.DedupID != "" {
+			if void, err := f.ix.isNoted(r.Position); err != nil || void {
+				return l, e, false, err
+			}
+		}
+		l.Queue, l.Seq = e.Queue, f.floor
+		if next, ok := f.next[e.Queue]; ok {
+			l.Seq = next
+		}
+		f.next[e.Queue] = l.Seq + 1
+	case record.TypeDeleteQueue:
+		var d record.DeleteQueue
+		if d, err = record.ParseDeleteQueue(r.Body); err == nil {
+			err = f.deleted(r.Position, d.Queue)
+			return l, e, false, err
 		}
 	case record.TypeMove:
 		var m record.Move
@@ -236,4 +256,14 @@ func (f *Finder) name(r record.Record) (l Live, e record.Enqueue, holds bool, er
 		return l, e, false, fmt.Errorf("%w: %s at position %d: %w", ErrRecord, r.Type, r.Position, err)
 	}
 	return l, e, true, nil
+}
+
+// deleted follows a record that deletes a queue.
+func (f *Finder) deleted(at record.Position, queue string) error {
+	void, err := f.ix.isNoted(at)
+	if next, ok := f.next[queue]; err == nil && !void && ok {
+		f.floor = max(f.floor, next)
+		delete(f.next, queue)
+	}
+	return err
 }

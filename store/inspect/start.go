@@ -102,16 +102,18 @@ func (r *replay) flush() {
 	r.buf = r.buf[:0]
 }
 
-func (r *replay) queues() []QueueStats {
-	r.flush()
-	if r.err != nil {
-		return nil
+// fill tells what the index says, if it could be made.
+func (r *replay) fill(s *Stats) {
+	if r.flush(); r.err != nil {
+		return
 	}
-	var out []QueueStats
 	for _, q := range r.ix.Queues() {
-		out = append(out, QueueStats{q.Name, q.Enqueued, q.Acked, q.Depth})
+		s.Queues = append(s.Queues, QueueStats{q.Name, q.Enqueued, q.Acked, q.Depth, q.Duplicates})
 	}
-	return out
+	for _, x := range r.ix.Subscriptions() {
+		s.Subscriptions = append(s.Subscriptions, Subscription{x.ClientID, x.Name, x.Destination, x.Selector, x.NoLocal, x.Position})
+	}
+	s.IDs = r.ix.IDs()
 }
 
 func (r *replay) close() error { return errors.Join(r.ix.Close(), os.RemoveAll(r.dir)) }

@@ -16,28 +16,41 @@ import (
 
 // Stats sums up a data directory.
 type Stats struct {
-	Meta      store.Meta             `json:"meta"`
-	Segments  int                    `json:"segments"`
-	Start     record.Position        `json:"start"`
-	End       record.Position        `json:"end"`
-	TornBytes int64                  `json:"torn_bytes,omitempty"`
-	Epochs    []record.EpochBoundary `json:"epochs"`
-	Batches   uint64                 `json:"batches"`
-	Records   map[string]uint64      `json:"records"` // by type
-	Queues    []QueueStats           `json:"queues"`  // sorted by name
-	DiskBytes int64                  `json:"disk_bytes"`
-	HasIndex  bool                   `json:"has_index"`
-	// Uncounted is why Queues is empty although it should not be.
+	Meta          store.Meta             `json:"meta"`
+	Segments      int                    `json:"segments"`
+	Start         record.Position        `json:"start"`
+	End           record.Position        `json:"end"`
+	TornBytes     int64                  `json:"torn_bytes,omitempty"`
+	Epochs        []record.EpochBoundary `json:"epochs"`
+	Batches       uint64                 `json:"batches"`
+	Records       map[string]uint64      `json:"records"` // by type
+	Queues        []QueueStats           `json:"queues"`  // sorted by name
+	Subscriptions []Subscription         `json:"subscriptions,omitempty"`
+	IDs           uint64                 `json:"ids"` // that suppress duplicates
+	DiskBytes     int64                  `json:"disk_bytes"`
+	HasIndex      bool                   `json:"has_index"`
+	// Uncounted is why queues, subscriptions and ids are not told.
 	Uncounted string `json:"uncounted,omitempty"`
 }
 
 // QueueStats counts the messages of a queue since its first, as of the end of
 // the log, of which the last part may not be committed.
 type QueueStats struct {
-	Name     string `json:"name"`
-	Enqueued uint64 `json:"enqueued"`
-	Acked    uint64 `json:"acked"`
-	Depth    uint64 `json:"depth"`
+	Name       string `json:"name"`
+	Enqueued   uint64 `json:"enqueued"`
+	Acked      uint64 `json:"acked"`
+	Depth      uint64 `json:"depth"`
+	Duplicates uint64 `json:"duplicates,omitempty"` // messages not taken, of an id that was there
+}
+
+// Subscription is a durable subscription.
+type Subscription struct {
+	ClientID    string          `json:"client_id"`
+	Name        string          `json:"name"`
+	Destination string          `json:"destination"`
+	Selector    string          `json:"selector,omitempty"`
+	NoLocal     bool            `json:"no_local,omitempty"`
+	Position    record.Position `json:"position"` // of its record
 }
 
 // Summarize reads a whole directory. The memory it takes grows with the number
@@ -54,6 +67,9 @@ func Summarize(dir string, finding func(Finding)) (s Stats, err error) {
 		s.Batches++
 		for r := range record.Records(b) {
 			s.Records[r.Type.String()]++
+			if err := new(Line).body(r); err != nil && finding != nil {
+				finding(unreadable(dir, r, err))
+			}
 		}
 		count.add(h, b)
 		return nil
@@ -62,7 +78,7 @@ func Summarize(dir string, finding func(Finding)) (s Stats, err error) {
 		return s, err
 	}
 	s.Segments, s.Start, s.End, s.TornBytes, s.Epochs = w.Segments, w.Start, w.End, w.TornBytes, w.Boundaries
-	if s.Queues = count.queues(); count.err != nil {
+	if count.fill(&s); count.err != nil {
 		s.Uncounted = count.err.Error()
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "META")); err == nil {
@@ -93,7 +109,9 @@ type Line struct {
 	Sequences []record.Sequence `json:"sequences,omitempty"`
 	Leader    string            `json:"leader,omitempty"`
 	Members   map[string]string `json:"members,omitempty"`
-	Error     string            `json:"error,omitempty"`
+	// Detail is what else there is to say, as name=value.
+	Detail string `json:"detail,omitempty"`
+	Error  string `json:"error,omitempty"`
 }
 
 func (l Line) String() string {
@@ -108,30 +126,10 @@ func (l Line) String() string {
 	case l.Queue != "":
 		out += fmt.Sprintf("\t%q\t%v", l.Queue, l.Sequences)
 	}
+	if l.Detail != "" {
+		out += "\t" + l.Detail
+	}
 	return out
-}
-
-func line(h record.Header, r record.Record) Line {
-	l := Line{Position: r.Position, Epoch: h.Epoch, Time: h.Time, Type: r.Type.String(), Size: record.RecordHeaderSize + len(r.Body)}
-	var err error
-	switch r.Type {
-	case record.TypeEnqueue:
-		var e record.Enqueue
-		e, err = record.ParseEnqueue(r.Body)
-		l.Queue, l.ID = e.Queue, e.Message.ID
-	case record.TypeAck:
-		var a record.Ack
-		a, err = record.ParseAck(r.Body)
-		l.Queue, l.Sequences = a.Queue, a.Sequences
-	case record.TypeEpochStart:
-		var e record.EpochStart
-		e, err = record.ParseEpochStart(r.Body)
-		l.Leader, l.Members = e.Leader, e.Members
-	}
-	if err != nil {
-		l.Error = err.Error()
-	}
-	return l
 }
 
 // Dump writes one line for each record.

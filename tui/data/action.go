@@ -12,8 +12,7 @@ import (
 // Can says whether an action is possible on this cluster at all, and if not, why.
 func (s *Source) Can(action string) (ok bool, why string) {
 	if s.cfg.Local == nil {
-		switch action {
-		case ActionTransfer, ActionStop:
+		if v, known := VerbByName(action); known && v.Remote != nil {
 			return true, ""
 		}
 		return false, "attached: the process is not ours"
@@ -27,12 +26,15 @@ func (s *Source) Can(action string) (ok bool, why string) {
 	return true, ""
 }
 
-// Do performs an action on a node. It may block until ctx ends.
+// Do performs an action on a node and enters it in the timeline. It may block
+// until ctx ends.
 func (s *Source) Do(ctx context.Context, action, node string) error {
 	if ok, why := s.Can(action); !ok {
 		return fmt.Errorf("%w: %s %s: %s", ErrUnsupported, action, node, why)
 	}
-	s.Note(KindConsole, node, fmt.Sprintf("you: %s %s", action, node))
+	if _, notes := s.cfg.Local.(Noter); !notes {
+		s.noteAction(action, node)
+	}
 	var err error
 	switch {
 	case s.cfg.Local == nil:
@@ -47,6 +49,23 @@ func (s *Source) Do(ctx context.Context, action, node string) error {
 		s.Note(KindConsole, node, "failed: "+err.Error())
 	}
 	return err
+}
+
+func (s *Source) noteAction(action, node string) {
+	e := adminapi.Event{At: s.cfg.Now(), Node: Clean(node), Kind: KindConsole, Text: Clean("you: " + action + " " + node)}
+	if v, ok := VerbByName(action); ok {
+		if twin := v.Twin(s.cfg.Local != nil, node, 0); twin != "" {
+			e.Fields = map[string]string{"cli": twin}
+		}
+	}
+	s.addNote(e)
+}
+
+func (s *Source) addNote(e adminapi.Event) {
+	s.mu.Lock()
+	s.mu.events.add(e)
+	s.mu.Unlock()
+	s.poke()
 }
 
 // KindConsole marks events that the console added itself.

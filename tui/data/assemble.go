@@ -21,7 +21,15 @@ func (s *Source) Snapshot() *Snapshot {
 		processes, ledger, runs = slices.Clone(local.Processes()), local.Ledger(), local.Failovers()
 		cleanProcesses(processes)
 	}
+	var links []Link
+	if l, ok := local.(Linked); ok {
+		links = l.Links()
+	}
 	snap := s.collect()
+	snap.Links = links
+	if s.cfg.Lesson != nil {
+		snap.Lesson = s.cfg.Lesson()
+	}
 	snap.Processes, snap.Ledger, snap.Launched = processes, ledger, local != nil
 	snap.Failovers = cleanRuns(runs)
 	snap.addMissing()
@@ -39,6 +47,7 @@ func (s *Source) collect() *Snapshot {
 		At: now, Seq: s.mu.seq, Cluster: Clean(s.cfg.Cluster),
 		Queues: s.mu.queues.rows, QueuesOf: s.mu.queues.of, QueuesAt: s.mu.queues.at,
 		Events: s.mu.events.list(), EventsAll: s.mu.events.total,
+		Logs: s.mu.logs.list(), LogsAll: s.mu.logs.all, Servers: s.mu.servers,
 	}
 	newest := map[string]*poller{}
 	for _, p := range s.mu.pollers {
@@ -160,6 +169,10 @@ func cleanRuns(runs []failover.Run) []failover.Run {
 	return out
 }
 
-func cleanEvent(e *adminapi.Event) {
+// CleanEvent is Clean for all that an event says.
+func CleanEvent(e *adminapi.Event) {
 	e.Node, e.Kind, e.Text = Clean(e.Node), Clean(e.Kind), Clean(e.Text)
+	for k, v := range e.Fields {
+		e.Fields[k] = Clean(v)
+	}
 }

@@ -50,6 +50,46 @@ func cleanTree(t *Tree) {
 
 func cleanProcesses(ps []Process) {
 	for i := range ps {
-		clean(&ps[i].Name, &ps[i].Kind, &ps[i].State, &ps[i].Exit)
+		clean(&ps[i].Name, &ps[i].Kind, &ps[i].State, &ps[i].Exit, &ps[i].Mode)
+	}
+}
+
+// CleanAll cleans every text of a snapshot that did not come from a Source.
+func (s *Snapshot) CleanAll() {
+	clean(&s.Cluster, &s.QueuesOf)
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		clean(&n.ID, &n.Admin, &n.Error)
+		cleanStatus(&n.Status)
+	}
+	cleanTree(&s.Tree)
+	for i := range s.Queues {
+		clean(&s.Queues[i].Name)
+	}
+	s.Failovers = cleanRuns(s.Failovers)
+	cleanProcesses(s.Processes)
+	for i := range s.Servers {
+		v := &s.Servers[i]
+		clean(&v.Address, &v.Error, &v.Mode, &v.Version, &v.Zxid)
+	}
+	for i := range s.Links {
+		clean(&s.Links[i].Kind, &s.Links[i].From, &s.Links[i].To)
+	}
+	if s.Lesson != nil {
+		cleanLesson(s.Lesson)
+	}
+}
+
+func cleanLesson(l *Lesson) {
+	clean(&l.Name, &l.Title, &l.Failed)
+	for i := range l.Steps {
+		st := &l.Steps[i]
+		clean(&st.Title, &st.Story, &st.Ask, &st.Do, &st.Did, &st.Hint, &st.Explain)
+		for j := range st.Choices {
+			clean(&st.Choices[j])
+		}
+		for j := range st.Checks {
+			clean(&st.Checks[j].Text)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package data_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,6 +43,14 @@ func TestRisk(t *testing.T) {
 	for _, s := range tuitest.States() {
 		states[s.Name] = s.Snap
 	}
+	ensemble := *states["healthy"]
+	ensemble.Processes = slices.DeleteFunc(slices.Clone(ensemble.Processes), func(p data.Process) bool { return p.Kind == data.KindZooKeeper })
+	for _, name := range []string{"zookeeper1", "zookeeper2", "zookeeper3"} {
+		ensemble.Processes = append(ensemble.Processes, data.Process{Name: name, Kind: data.KindZooKeeper, State: data.ProcessRunning})
+	}
+	require.Empty(t, ensemble.Risk(data.ActionKill, "zookeeper1"), "the other two go on")
+	ensemble.Processes[len(ensemble.Processes)-1].State = data.ProcessExited
+	require.Len(t, ensemble.Risk(data.ActionKill, "zookeeper1"), 1, "the last one is no quorum")
 	for _, c := range cases {
 		got := states[c.state].Risk(c.action, c.target)
 		require.Len(t, got, c.sentences, "%s: %s %s: %q", c.state, c.action, c.target, got)

@@ -191,7 +191,7 @@ func (p *poller) follow(ctx context.Context, after uint64) uint64 {
 	}()
 	err := p.client.Events(ctx, after, func(e adminapi.Event) {
 		after = max(after, e.Seq)
-		cleanEvent(&e)
+		CleanEvent(&e)
 		p.source.tookEvent(e)
 	})
 	close(stop)

@@ -22,7 +22,7 @@ func (s *Snapshot) Targets() []string {
 // silences says that an action takes a process out of service.
 func silences(action string) bool {
 	switch action {
-	case ActionKill, ActionStop, ActionPause, ActionRestart, ActionCut:
+	case ActionKill, ActionStop, ActionPause, ActionRestart, ActionCut, ActionWipe:
 		return true
 	}
 	return false
@@ -48,7 +48,7 @@ func (s *Snapshot) Risk(action, target string) []string {
 	}
 	n := s.NodeByID(target)
 	if n == nil {
-		if p := s.ProcessByName(target); p != nil && p.Kind == KindZooKeeper && p.State == ProcessRunning {
+		if p := s.ProcessByName(target); p != nil && p.Kind == KindZooKeeper && p.State == ProcessRunning && !s.zooKeeperSurvives(p) {
 			return []string{"Without ZooKeeper the leader goes on, but nobody can take over from it."}
 		}
 		return nil
@@ -66,4 +66,21 @@ func (s *Snapshot) Risk(action, target string) []string {
 		out = append(out, fmt.Sprintf("%d of %d nodes remain: one more loss stops the cluster.", left, s.Quorum.Replicas))
 	}
 	return out
+}
+
+// zooKeeperSurvives says that the other servers of ZooKeeper are still a quorum
+// without lost.
+func (s *Snapshot) zooKeeperSurvives(lost *Process) bool {
+	all, up := 0, 0
+	for i := range s.Processes {
+		p := &s.Processes[i]
+		if p.Kind != KindZooKeeper {
+			continue
+		}
+		all++
+		if p != lost && p.State == ProcessRunning {
+			up++
+		}
+	}
+	return up > all/2
 }

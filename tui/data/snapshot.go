@@ -31,6 +31,13 @@ type Snapshot struct {
 	Processes []Process // of a launched cluster, else empty
 	Launched  bool
 
+	Servers []Server // of the ZooKeeper ensemble, empty if nobody asks them
+	Links   []Link   // that can be cut, of a launched cluster
+	Logs    []LogLine
+	LogsAll uint64  // lines ever seen, dropped ones included; Logs holds the newest of them
+	Player  *Player // nil unless this is a recording
+	Lesson  *Lesson // nil unless one runs
+
 	InRate  []float64 // messages per second into queues, newest last, NaN unknown
 	OutRate []float64
 
@@ -110,12 +117,13 @@ const (
 
 // Process is one child of a launched cluster.
 type Process struct {
-	Name  string // node id, or the name of the ZooKeeper process
+	Name  string // node id, or the name of a ZooKeeper process
 	Kind  string // "node" or "zookeeper"
 	State string
 	PID   int
 	Since time.Time // of the state
 	Exit  string    // how it ended, while exited: "killed (SIGKILL)"
+	Mode  string    // of a real ZooKeeper server: leader, follower, standalone, no quorum; else ""
 }
 
 // Tree is the ZooKeeper tree of a cluster.

@@ -30,6 +30,12 @@ const (
 	ActionCut      = "cut"      // take its links away
 	ActionHeal     = "heal"     // give them back
 	ActionTransfer = "transfer" // hand leadership to it, or away from it if it leads
+	ActionWipe     = "wipe"     // SIGKILL, empty its disk, start it again
+
+	ActionCutZK      = "cut-zookeeper" // from ZooKeeper alone
+	ActionCutClients = "cut-clients"   // its clients hear nothing
+	ActionDelay      = "delay"         // its replication links by DelayAmount
+	ActionThrottle   = "throttle"      // its replication links to ThrottleAmount
 )
 
 // TreeReader reads the cluster's ZooKeeper tree. It must honour ctx.
@@ -50,6 +56,17 @@ type Supporter interface {
 	Supports(action string) (ok bool, why string)
 }
 
+// Noter may be implemented by a Local that keeps account of what was done to
+// its cluster, by whom ever: a lesson, a plan or the console.
+type Noter interface {
+	// Notes returns what was done since a sequence, oldest first, as events of
+	// KindConsole, and the sequence of the last.
+	Notes(after uint64) ([]adminapi.Event, uint64)
+}
+
+// Linked may be implemented by a Local whose links can be disturbed.
+type Linked interface{ Links() []Link }
+
 // Endpoint is a node's admin listener. ID may be empty: the node tells it.
 type Endpoint struct{ ID, Admin string }
 
@@ -62,7 +79,10 @@ type Config struct {
 	// Nodes found in the tree are asked too.
 	Tree        TreeReader
 	TreeChanged <-chan struct{} // optional: read the tree now
+	ZKServers   []string        // host:port of ZooKeeper servers to ask about themselves
 	Local       Local           // nil when attached
+	// Lesson, if not nil, returns the lesson under way. It must not block.
+	Lesson func() *Lesson
 
 	Refresh      time.Duration // between questions, default 250 ms
 	Timeout      time.Duration // of one question, default 1 s
@@ -129,6 +149,8 @@ type Source struct {
 		pollers map[string]*poller // by admin address
 		tree    Tree
 		events  eventLog
+		logs    logBook
+		servers []Server
 		queues  queueLog
 		seq     uint64
 		rates   struct{ in, out series }
@@ -145,6 +167,10 @@ func New(cfg Config) (*Source, error) {
 	s := &Source{cfg: cfg.withDefaults(), wake: make(chan struct{}, 1)}
 	s.mu.pollers = map[string]*poller{}
 	s.mu.events.limit = s.cfg.EventsMax
+	s.mu.logs.seen, s.mu.logs.lost = map[string]uint64{}, map[string]uint64{}
+	for _, a := range s.cfg.ZKServers {
+		s.mu.servers = append(s.mu.servers, Server{Address: Clean(a)})
+	}
 	return s, nil
 }
 
@@ -160,6 +186,15 @@ func (s *Source) Run(ctx context.Context, publish func(*Snapshot)) error {
 	}
 	if s.cfg.Tree != nil {
 		s.running.Go(func() { s.runTree(ctx) })
+	}
+	for _, a := range s.cfg.ZKServers {
+		s.running.Go(func() { s.runServers(ctx, a) })
+	}
+	if l, ok := s.cfg.Local.(Logger); ok {
+		s.running.Go(func() { s.runLogs(ctx, l) })
+	}
+	if n, ok := s.cfg.Local.(Noter); ok {
+		s.running.Go(func() { s.runNotes(ctx, n) })
 	}
 	s.runPublish(ctx, publish)
 	return ctx.Err()
@@ -253,8 +288,5 @@ func (s *Source) readTree(ctx context.Context) {
 
 // Note adds a line of the console's own to the timeline.
 func (s *Source) Note(kind, node, text string) {
-	s.mu.Lock()
-	s.mu.events.add(adminapi.Event{At: s.cfg.Now(), Node: Clean(node), Kind: kind, Text: Clean(text)})
-	s.mu.Unlock()
-	s.poke()
+	s.addNote(adminapi.Event{At: s.cfg.Now(), Node: Clean(node), Kind: kind, Text: Clean(text)})
 }

@@ -23,6 +23,10 @@ type View struct {
 	Target   string         // node or process that the chaos menu points at
 	ReadOnly bool
 	Launched bool
+	Replay   bool                                      // a recording is shown
+	Taught   bool                                      // a lesson is led from here
+	Undo     string                                    // what the last action can be taken back by, "" if it cannot
+	Why      string                                    // why it is read-only, "" for the usual reason
 	Can      func(action string) (ok bool, why string) // what the cluster supports
 }
 
@@ -46,10 +50,18 @@ type Action[H any] struct {
 // ReadOnlyWhy is the reason why a changing action is refused.
 const ReadOnlyWhy = "read only: start with --allow-actions to act on this cluster"
 
+// Refusal is why a changing action is refused.
+func (v View) Refusal() string {
+	if v.Why != "" {
+		return v.Why
+	}
+	return ReadOnlyWhy
+}
+
 // Allowed applies the read-only rule and then the action's own.
 func (a Action[H]) Allowed(v View) (ok bool, why string) {
 	if a.Mutates && v.ReadOnly {
-		return false, ReadOnlyWhy
+		return false, v.Refusal()
 	}
 	if a.Enabled == nil {
 		return true, ""

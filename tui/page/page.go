@@ -47,7 +47,6 @@ type Page interface {
 	Crumb() string                  // words for the status bar, "" on the overview
 	Render(f Frame) []string        // at most f.H lines; a pure function of f and the page's state
 	Command(c Command, f Frame)     // move
-	Pane(number int, f Frame)       // focus a pane by its number, from 1
 	Click(x, y int, f Frame)        // focus or select what lies there
 	Target(s *data.Snapshot) string // the node under the cursor, "" if none
 }
@@ -56,6 +55,12 @@ type Page interface {
 type Filterer interface {
 	Filter() string
 	SetFilter(string)
+}
+
+// Presser is a page with keys of its own. Press does what the action of that
+// name in the table means and returns a line to show, "" for none.
+type Presser interface {
+	Press(id string, f Frame) string
 }
 
 // Sorter is a page whose rows can be ordered in several ways.

@@ -35,6 +35,7 @@ func States() []State {
 		{"healthy", Healthy}, {"catching-up", CatchingUp}, {"failover", Failover}, {"failed-over", FailedOver},
 		{"no-quorum", NoQuorum}, {"zk-down", ZooKeeperDown}, {"paused", Paused}, {"stale", StaleLeader},
 		{"attached", Attached}, {"starting", Starting}, {"empty", Empty}, {"five", Five}, {"hostile", Hostile},
+		{"story", Story}, {"lesson", Lesson}, {"disturbed", Disturbed}, {"replayed", Replayed},
 	} {
 		snap := s.make()
 		snap.Derive()
@@ -51,8 +52,9 @@ func Healthy() *data.Snapshot {
 		At: at, Seq: 1, Cluster: "demo", Launched: true,
 		QueuesOf: "n1", QueuesAt: at.Add(-100 * time.Millisecond), Queues: queues(),
 		InRate: wave(240, 1250, 90), OutRate: wave(240, 1180, 60),
-		Ledger: data.Ledger{OK: true, Sent: 418_204, Receipted: 418_203, Received: 417_990, Rate: 1250},
-		Tree:   tree(7, "elected", "n1", 3),
+		Ledger:  data.Ledger{OK: true, Sent: 418_204, Receipted: 418_203, Received: 417_990, Rate: 1250},
+		Tree:    tree(7, "elected", "n1", 3),
+		Servers: servers(), Links: links(3),
 	}
 	for i := 1; i <= 3; i++ {
 		s.Nodes = append(s.Nodes, node(i, 3))

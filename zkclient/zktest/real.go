@@ -1,28 +1,25 @@
 package zktest
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"syscall"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"baton/zkclient/ensemble"
 )
 
-// RequireEnv is the environment variable that, set to 1, makes Real fail
-// instead of skip where ZooKeeper is not installed.
+// RequireEnv is the environment variable that, set to 1, makes Real and
+// Ensemble fail instead of skip where ZooKeeper is not installed.
 const RequireEnv = "BATON_REQUIRE_ZOOKEEPER"
 
-const (
-	zookeeperJar = "/usr/share/java/zookeeper.jar"
-	loggingJar   = "/usr/share/java/slf4j-simple.jar"
-	startTimeout = 60 * time.Second // it takes 1 to 3 s; a loaded machine needs patience
-)
+// startTimeout is patient: servers take 1 to 6 s, and more on a loaded machine.
+const startTimeout = 90 * time.Second
 
 // Real starts a single ZooKeeper server of the Debian package on a loopback
 // port and returns its address once it serves. The test is skipped where Java
@@ -30,140 +27,89 @@ const (
 // ends with the test.
 func Real(t testing.TB) string {
 	t.Helper()
-	if err := realInstalled(); err != nil {
-		message := fmt.Sprintf("the real ZooKeeper cannot be started: %v; install the packages zookeeper and openjdk-17-jre-headless", err)
-		if os.Getenv(RequireEnv) == "1" {
-			t.Fatal(message)
-		}
-		t.Skip(message)
-	}
-	dir := t.TempDir()
-	var lastErr error
-	for range 3 { // another process may take the port before ZooKeeper does
-		address, err := startReal(t, dir)
-		if err == nil {
-			return address
-		}
-		lastErr = err
-	}
-	t.Fatalf("start ZooKeeper: %v", lastErr)
-	return ""
+	return Ensemble(t, 1).Addresses()[0]
 }
 
-func realInstalled() error {
-	if _, err := exec.LookPath("java"); err != nil {
-		return err
-	}
-	for _, jar := range []string{zookeeperJar, loggingJar} {
-		if _, err := os.Stat(jar); err != nil {
-			return err
+// Ensemble starts that many real ZooKeeper servers and returns when all serve.
+// It skips like Real, and the servers end with the test, which may kill, pause
+// and start them meanwhile.
+func Ensemble(t testing.TB, servers int) *ensemble.Ensemble {
+	t.Helper()
+	if _, err := ensemble.Find(); err != nil {
+		if os.Getenv(RequireEnv) == "1" {
+			t.Fatal(err)
 		}
+		t.Skip(err)
 	}
+	var failed error
+	for range 3 { // another process may take a port before a server does
+		e, err := startEnsemble(t, servers)
+		if err == nil {
+			return e
+		}
+		failed = err
+	}
+	t.Fatalf("start ZooKeeper: %v", failed)
 	return nil
 }
 
-func startReal(t testing.TB, dir string) (address string, err error) {
-	port, err := freePort()
+func startEnsemble(t testing.TB, servers int) (*ensemble.Ensemble, error) {
+	base, err := FreeBase(servers)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	config := filepath.Join(dir, "zoo.cfg")
-	text := fmt.Sprintf(`tickTime=200
-minSessionTimeout=%d
-maxSessionTimeout=%d
-clientPort=%d
-clientPortAddress=127.0.0.1
-dataDir=%s
-maxClientCnxns=0
-admin.enableServer=false
-4lw.commands.whitelist=*
-`, MinSessionTimeout.Milliseconds(), MaxSessionTimeout.Milliseconds(), port, filepath.Join(dir, "data"))
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return "", err
-	}
-	output, err := os.Create(filepath.Join(dir, "output"))
+	e, err := ensemble.Open(ensemble.Config{
+		Servers: servers, Dir: t.TempDir(), BasePort: base,
+		Properties: []string{
+			"zookeeper.extendedTypesEnabled=true", // nodes with a time to live
+			"znode.container.checkIntervalMs=500",
+		},
+	})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	defer output.Close()
-	cmd := exec.Command("java", "-Xms32m", "-Xmx128m", "-XX:+UseSerialGC",
-		"-cp", zookeeperJar+":"+loggingJar,
-		"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-		"-Dzookeeper.extendedTypesEnabled=true", // nodes with a time to live
-		"-Dznode.container.checkIntervalMs=500",
-		"-Dzookeeper.preAllocSize=64",
-		"org.apache.zookeeper.server.quorum.QuorumPeerMain", config)
-	cmd.Stdout, cmd.Stderr = output, output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the test is killed
-	if err := cmd.Start(); err != nil {
-		return "", err
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err = e.Start(); err == nil {
+		err = e.Await(ctx)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	address = fmt.Sprintf("127.0.0.1:%d", port)
-	if err := awaitMode(address, ended); err != nil {
-		cmd.Process.Kill()
-		said, _ := os.ReadFile(output.Name())
-		return "", fmt.Errorf("%w; it said: %s", err, said)
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(5 * time.Second):
-			cmd.Process.Kill()
-			<-ended
+		if err := e.Close(); err != nil {
+			t.Errorf("stop ZooKeeper: %v", err)
 		}
 	})
-	return address, nil
+	return e, nil
 }
 
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
-}
+// given counts the bases given out, so that one test binary never gives the
+// same ports to two servers that are still to be started.
+var given atomic.Int64
 
-// awaitMode polls until the server says in which mode it serves; ruok is
-// answered before the database is loaded, so it proves nothing.
-func awaitMode(address string, ended <-chan error) error {
-	deadline := time.NewTimer(startTimeout)
-	defer deadline.Stop()
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		if answer, err := Word(address, "srvr", 150*time.Millisecond); err == nil && strings.Contains(answer, "Mode:") {
-			return nil
+// FreeBase returns a base port at which an ensemble's ports are free, from a
+// range that the kernel gives to no dialled connection.
+func FreeBase(servers int) (int, error) {
+	const first, step, count = 12000, 80, 100
+	for range count {
+		base := first + step*((os.Getpid()*13+int(given.Add(1)))%count)
+		free := true
+		for _, p := range ensemble.PortsOf(base, servers) {
+			ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Number)))
+			if free = free && err == nil; err == nil {
+				ln.Close()
+			}
 		}
-		select {
-		case err := <-ended:
-			return fmt.Errorf("it ended: %w", errors.Join(errNotServing, err))
-		case <-deadline.C:
-			return fmt.Errorf("%w within %v", errNotServing, startTimeout)
-		case <-poll.C:
+		if free {
+			return base, nil
 		}
 	}
+	return 0, fmt.Errorf("no free ports from %d on", first)
 }
-
-var errNotServing = errors.New("zktest: ZooKeeper does not serve")
 
 // Word asks a server a four-letter word and returns what it says until it
 // closes the connection. timeout bounds the whole exchange.
 func Word(address, word string, timeout time.Duration) (string, error) {
-	conn, err := net.DialTimeout("tcp", address, timeout)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
-		return "", err
-	}
-	if _, err := io.WriteString(conn, word); err != nil {
-		return "", err
-	}
-	answer, err := io.ReadAll(conn)
-	return string(answer), err
+	return ensemble.Ask(context.Background(), address, word, timeout)
 }

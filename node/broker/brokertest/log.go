@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"baton/node/broker"
+	"baton/node/broker/destination"
+	"baton/node/broker/policy"
+	"baton/store/index"
 	"baton/store/record"
 )
 
@@ -17,16 +20,18 @@ import (
 // interfaces of the broker. By default a proposal commits at once, on the
 // proposer's goroutine.
 type Log struct {
+	index *index.Index
+
 	mu       sync.Mutex
 	apply    sync.Mutex // one applier at a time
 	broker   *broker.Broker
+	brokers  int // whose tests go on
 	held     bool
 	fault    error // what proposals are answered while set
 	waiting  []proposal
 	proposed int
 	end      record.Position
-	queues   map[string]*queue
-	bodies   map[record.Position][]byte
+	records  map[record.Position]record.Record // that hold a message
 	reads    int
 	readErr  error
 	scanErr  error
@@ -38,24 +43,28 @@ type proposal struct {
 	done  func(error)
 }
 
-type queue struct {
-	info  broker.QueueInfo
-	first record.Sequence // of live[0]
-	live  []broker.Entry  // Position 0 and Size 0: gone
-}
-
-// NewLog returns an empty log.
+// NewLog returns an empty log, which is closed when the tests of all of its
+// brokers have ended.
 func NewLog() *Log {
-	l := &Log{queues: map[string]*queue{}, bodies: map[record.Position][]byte{}}
-	return l
+	return &Log{index: openIndex(), records: map[record.Position]record.Record{}}
 }
 
-// Broker returns a broker over the log, closed at the end of the test. A
-// second call makes the broker of the next leadership: what was applied stays.
+// Policies returns a table in which everything is the default but for what
+// change changes, for all queues.
+func Policies(change func(*policy.Policy)) policy.Table {
+	p := policy.Default()
+	change(&p)
+	return policy.Table{{Match: destination.Destination{Kind: destination.Queue, Pattern: true, Name: ">"}, Policy: p}}
+}
+
+// Broker returns a broker over the log, closed at the end of the test. Its
+// messages are delivered again without delay, if change does not say
+// otherwise. A second call makes the broker of the next leadership: what was applied stays.
 func (l *Log) Broker(t testing.TB, change ...func(*broker.Config)) *broker.Broker {
 	l.apply.Lock()
 	defer l.apply.Unlock()
 	cfg := broker.Config{Proposer: l, Index: l, Messages: l, IDPrefix: fmt.Sprintf("ID-test-%d-", time.Now().UnixNano())}
+	cfg.Policies = Policies(func(p *policy.Policy) { p.Redelivery.Delay = 0 })
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -63,10 +72,22 @@ func (l *Log) Broker(t testing.TB, change ...func(*broker.Config)) *broker.Broke
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.Close)
 	l.mu.Lock()
 	l.broker = b
+	l.brokers++
 	l.mu.Unlock()
+	t.Cleanup(func() {
+		b.Close()
+		l.mu.Lock()
+		l.brokers--
+		last := l.brokers == 0
+		l.mu.Unlock()
+		if last {
+			l.apply.Lock()
+			defer l.apply.Unlock()
+			l.index.Close()
+		}
+	})
 	return b
 }
 
@@ -197,19 +218,21 @@ func (l *Log) Fail(n int, err error) bool {
 func (l *Log) commit(batch *record.Batch) {
 	l.apply.Lock()
 	defer l.apply.Unlock()
+	l.append(batch, sink{l, true})
+}
+
+func (l *Log) append(batch *record.Batch, to index.Sink) {
 	l.mu.Lock()
 	b := batch.Seal(1, l.end, l.end, time.Now(), batch.Prepare())
 	l.end += record.Position(len(b))
-	l.mu.Unlock()
 	for r := range record.Records(b) {
-		switch r.Type {
-		case record.TypeEnqueue:
-			l.applyEnqueue(r)
-		case record.TypeAck:
-			l.applyAck(r)
-		default:
-			panic(fmt.Sprintf("brokertest: record of %s", r.Type))
+		if r.Type == record.TypeEnqueue || r.Type == record.TypeMove {
+			l.records[r.Position] = r
 		}
+	}
+	l.mu.Unlock()
+	if err := l.index.Apply(b, to); err != nil {
+		panic(err)
 	}
 }
 
@@ -218,135 +241,75 @@ func (l *Log) commit(batch *record.Batch) {
 func (l *Log) Move(name string, seq record.Sequence, tell bool) {
 	l.apply.Lock()
 	defer l.apply.Unlock()
-	l.mu.Lock()
-	q := l.queues[name]
-	en := &q.live[seq-q.first]
-	l.bodies[l.end] = l.bodies[en.Position]
-	delete(l.bodies, en.Position)
-	en.Position = l.end
-	l.end += record.Position(en.Size)
-	at, size, b := en.Position, en.Size, l.broker
-	l.mu.Unlock()
-	if tell && b != nil {
-		b.Moved(name, seq, at, size)
+	found, err := l.index.Scan(name, seq, 1)
+	if err != nil || len(found) == 0 || found[0].Seq != seq {
+		panic(fmt.Sprintf("brokertest: move of message %d of %q, which is not there: %v", seq, name, err))
 	}
-}
-
-func (l *Log) applyEnqueue(r record.Record) {
-	e, err := record.ParseEnqueue(r.Body)
+	from := found[0].Position
+	e, err := l.read(from)
 	if err != nil {
 		panic(err)
 	}
-	size := record.RecordHeaderSize + len(r.Body)
+	e.Message.Redeliveries = found[0].Redeliveries
+	b := record.NewBatch(found[0].Size)
+	b.Add(record.TypeMove, record.Move{Sequence: seq, From: from, Enqueue: e}.AppendTo)
+	l.append(b, sink{l, tell})
 	l.mu.Lock()
-	q := l.queues[e.Queue]
-	if q == nil {
-		q = &queue{info: broker.QueueInfo{Name: e.Queue, NextSequence: 1}, first: 1}
-		l.queues[e.Queue] = q
-	}
-	seq := q.info.NextSequence
-	q.info.NextSequence++
-	q.info.Depth++
-	q.info.Enqueued++
-	q.info.Bytes += uint64(size)
-	q.live = append(q.live, broker.Entry{Sequence: seq, Position: r.Position, Size: size, Timestamp: e.Message.Timestamp})
-	l.bodies[r.Position] = r.Body
-	b, bare := l.broker, l.bare
+	delete(l.records, from)
 	l.mu.Unlock()
-	if b == nil {
-		return
-	}
-	if bare {
-		b.Enqueued(e.Queue, seq, r.Position, size, nil)
-		return
-	}
-	b.Enqueued(e.Queue, seq, r.Position, size, &e)
 }
 
-func (l *Log) applyAck(r record.Record) {
-	a, err := record.ParseAck(r.Body)
-	if err != nil {
-		panic(err)
-	}
-	l.mu.Lock()
-	q := l.queues[a.Queue]
-	for _, seq := range a.Sequences {
-		i := int(seq - q.first)
-		if seq < q.first || i >= len(q.live) || q.live[i].Size == 0 {
-			continue // acked twice: the first ack's outcome was in doubt
-		}
-		q.info.Depth--
-		q.info.Acked++
-		q.info.Bytes -= uint64(q.live[i].Size)
-		delete(l.bodies, q.live[i].Position)
-		q.live[i].Size = 0
-	}
-	for len(q.live) > 0 && q.live[0].Size == 0 {
-		q.live, q.first = q.live[1:], q.first+1
-	}
-	b := l.broker
-	l.mu.Unlock()
+// sink passes on to the broker what is applied.
+type sink struct {
+	l     *Log
+	moves bool // tell of those too
+}
+
+// tell calls f with the broker, if there is one.
+func (s sink) tell(f func(b *broker.Broker)) {
+	s.l.mu.Lock()
+	b := s.l.broker
+	s.l.mu.Unlock()
 	if b != nil {
-		b.Acked(a.Queue, a.Sequences)
+		f(b)
 	}
 }
 
-// Queues implements broker.Index.
-func (l *Log) Queues() []broker.QueueInfo {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var all []broker.QueueInfo
-	for _, q := range l.queues {
-		all = append(all, q.info)
+func (s sink) Enqueued(queue string, seq record.Sequence, at record.Position, size int, e *record.Enqueue) {
+	s.l.mu.Lock()
+	if s.l.bare {
+		e = nil
 	}
-	return all
+	s.l.mu.Unlock()
+	s.tell(func(b *broker.Broker) { b.Enqueued(queue, seq, at, size, e) })
 }
 
-// Queue implements broker.Index.
-func (l *Log) Queue(name string) (broker.QueueInfo, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if q := l.queues[name]; q != nil {
-		return q.info, true
-	}
-	return broker.QueueInfo{}, false
+func (s sink) Acked(queue string, seqs []record.Sequence) {
+	s.tell(func(b *broker.Broker) { b.Acked(queue, seqs) })
 }
 
-// Depth is the number of live messages of a queue.
-func (l *Log) Depth(name string) int {
-	q, _ := l.Queue(name)
-	return int(q.Depth)
+func (s sink) Duplicate(queue string, e *record.Enqueue) {
+	s.tell(func(b *broker.Broker) { b.Duplicate(queue, e) })
 }
 
-// Scan implements broker.Index.
-func (l *Log) Scan(name string, from record.Sequence, limit int) ([]broker.Entry, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.scanErr != nil {
-		return nil, l.scanErr
+func (s sink) Moved(queue string, seq record.Sequence, at record.Position, size int) {
+	if s.moves {
+		s.tell(func(b *broker.Broker) { b.Moved(queue, seq, at, size) })
 	}
-	var found []broker.Entry
-	if q := l.queues[name]; q != nil {
-		for i := int(max(from, q.first) - q.first); i < len(q.live) && len(found) < limit; i++ {
-			if q.live[i].Size > 0 {
-				found = append(found, q.live[i])
-			}
-		}
-	}
-	return found, nil
 }
 
-// Enqueued implements broker.Messages.
-func (l *Log) Enqueued(at record.Position) (record.Enqueue, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.reads++
-	if l.readErr != nil {
-		return record.Enqueue{}, l.readErr
-	}
-	body, ok := l.bodies[at]
-	if !ok {
-		return record.Enqueue{}, fmt.Errorf("%w: no record at %d", record.ErrCorrupt, at)
-	}
-	return record.ParseEnqueue(body)
+func (s sink) Redelivered(queue string, messages []record.Redelivered) {
+	s.tell(func(b *broker.Broker) { b.Redelivered(queue, messages) })
+}
+
+func (s sink) QueueDeleted(queue string) {
+	s.tell(func(b *broker.Broker) { b.QueueDeleted(queue) })
+}
+
+func (s sink) Subscribed(at record.Position, sub *record.Subscribe) {
+	s.tell(func(b *broker.Broker) { b.Subscribed(at, sub) })
+}
+
+func (s sink) Unsubscribed(clientID, name string) {
+	s.tell(func(b *broker.Broker) { b.Unsubscribed(clientID, name) })
 }

@@ -10,12 +10,15 @@ type Plant int
 
 // Planted faults.
 const (
-	PlantNone        Plant = iota
-	PlantNoEpoch           // elections compare positions only
-	PlantWipedVotes        // a replaced disk counts as the one before
-	PlantRegistryNow       // a leader counts by the registry as it is now
-	PlantCommitOld         // records of earlier epochs are committed by counting
-	PlantNoRefusal         // frames below the promise are taken
+	PlantNone           Plant = iota
+	PlantNoEpoch              // elections compare positions only
+	PlantWipedVotes           // a replaced disk counts as the one before
+	PlantRegistryNow          // a leader counts by the registry as it is now
+	PlantCommitOld            // records of earlier epochs are committed by counting
+	PlantNoRefusal            // frames below the promise are taken
+	PlantAckEarly             // a follower acknowledges before it flushes
+	PlantMemoryPosition       // the published end is where the log ever was
+	PlantNoSeal               // a follower cuts and takes without a promise to its leader
 )
 
 // Config bounds the exploration.
@@ -53,10 +56,6 @@ func Run(cfg Config) (Result, error) {
 	}
 	x := &explorer{cfg: cfg, rules: newRules(cfg.Plant)}
 	var first state
-	for i := range first.node {
-		first.node[i].alive = true
-		first.member[i].end = -1
-	}
 	x.seen.add(first.hash())
 	x.from, x.by = append(x.from, 0), append(x.by, step{})
 	level, numbers := []state{first}, []uint32{0}

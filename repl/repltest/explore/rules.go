@@ -27,7 +27,7 @@ type ballot struct {
 }
 
 type pair struct {
-	leader, follower   [logMax]entry
+	leader, follower   [logMax]int8
 	leaderN, followerN int8
 	epoch              int8
 }
@@ -41,7 +41,8 @@ func id(n int) string { return "n" + strconv.Itoa(n+1) }
 func incarnation(d int8) string { return "disk" + strconv.Itoa(int(d)) }
 
 func (b ballot) cluster() election.Cluster {
-	c := election.Cluster{ID: "c", Replicas: nodes, Members: map[string]string{}, Epoch: record.Epoch(b.epoch), Phase: election.PhaseSealing}
+	c := election.Cluster{ID: "c", Replicas: nodes, Members: map[string]string{}, Epoch: record.Epoch(b.epoch),
+		Phase: election.PhaseSealing, Ballot: "now"}
 	for i, d := range b.registry {
 		c.Members[id(i)] = incarnation(d)
 	}
@@ -59,6 +60,9 @@ func (r *rules) elect(b ballot) int8 {
 		if b.seen>>i&1 == 0 {
 			continue
 		}
+		if m.sealed == 0 {
+			continue
+		}
 		seq := uint64(i+nodes-int(b.first)) % nodes
 		d := m.disk
 		if r.plant == PlantWipedVotes {
@@ -69,16 +73,21 @@ func (r *rules) elect(b ballot) int8 {
 			last = 1
 		}
 		v.Members = append(v.Members, election.Member{Node: id(i), Incarnation: incarnation(d), Sequence: seq,
-			LastEpoch: last, Position: int64(m.end), Sealed: record.Epoch(m.sealed)})
-		if d == b.registry[i] && m.end >= 0 && m.sealed == b.epoch && seq < low {
+			LastEpoch: last, Position: int64(m.end), Sealed: record.Epoch(m.sealed), Ballot: "now"})
+		if d == b.registry[i] && m.sealed == b.epoch && b.epoch > 0 && seq < low {
 			first, low = i, seq
 		}
 	}
 	win := int8(-1)
 	if first >= 0 {
 		e := record.Epoch(b.epoch)
-		d := election.New(election.Config{}).Decide(time.Unix(1, 0), v, election.Self{Node: id(first), ClusterID: "c", Replicas: nodes,
-			Incarnation: incarnation(b.registry[first]), Sealed: e, SealedHere: e})
+		el, at := election.New(election.Config{}), time.Unix(1, 0)
+		self := election.Self{Node: id(first), ClusterID: "c", Replicas: nodes, Incarnation: incarnation(b.registry[first]),
+			Sealed: e, SealedHere: e, SealedFor: "now"}
+		before := v
+		before.Cluster.Epoch, before.Cluster.Ballot = e-1, "before"
+		el.Decide(at, before, self) // it sees the election begin
+		d := el.Decide(at, v, self)
 		if d.Kind == election.Elect {
 			for i := range b.member {
 				if d.Cluster.Leader == id(i) {
@@ -104,7 +113,7 @@ func (r *rules) promotes(s *state, n int, e int8) bool {
 	self := election.Self{Node: id(n), ClusterID: "c", Replicas: nodes, Incarnation: inc, Sealed: record.Epoch(nd.sealed),
 		LastEpoch: record.Epoch(nd.last())}
 	if nd.vote {
-		self.SealedHere = self.Sealed
+		self.SealedHere, self.SealedFor = self.Sealed, "now"
 	}
 	return election.New(election.Config{}).Decide(time.Unix(1, 0), v, self).Kind == election.Promote
 }
@@ -127,15 +136,16 @@ func (r *rules) part(leader, follower *node, e int8) int8 {
 func boundaries(n *node) diverge.Log {
 	l := diverge.Log{End: record.Position(n.n)}
 	for i := range n.n {
-		if i == 0 || n.log[i].epoch() != n.log[i-1].epoch() {
-			l.Boundaries = append(l.Boundaries, record.EpochBoundary{Epoch: record.Epoch(n.log[i].epoch()), Start: record.Position(i)})
+		if i == 0 || n.log[i] != n.log[i-1] {
+			l.Boundaries = append(l.Boundaries, record.EpochBoundary{Epoch: record.Epoch(n.log[i]), Start: record.Position(i)})
 		}
 	}
 	return l
 }
 
-// commit returns the commit position of a leader.
-func (r *rules) commit(s *state, n int) int8 {
+// commit returns the commit position of a leader whose log is flushed up to
+// flushed.
+func (r *rules) commit(s *state, n, flushed int8) int8 {
 	nd := &s.node[n]
 	var buf [nodes]quorum.Ack
 	acks := buf[:0]
@@ -143,7 +153,7 @@ func (r *rules) commit(s *state, n int) int8 {
 	if r.plant == PlantRegistryNow {
 		voters = s.registry
 	}
-	for f := range s.node {
+	for f := range int8(nodes) {
 		if f != n && (nd.from[f] == voters[f] || r.plant == PlantWipedVotes) {
 			p := record.Position(nd.known[f])
 			acks = append(acks, quorum.Ack{Received: p, Flushed: p})
@@ -151,11 +161,11 @@ func (r *rules) commit(s *state, n int) int8 {
 	}
 	start := record.Position(0)
 	for i := range nd.n {
-		if nd.log[i].epoch() == nd.lead && r.plant != PlantCommitOld {
+		if nd.log[i] == nd.lead && r.plant != PlantCommitOld {
 			start = record.Position(i + 1)
 			break
 		}
 	}
-	return int8(quorum.Commit(quorum.QuorumDisk, nodes, quorum.Self{Written: record.Position(nd.n), Flush: record.Position(nd.flushed)},
+	return int8(quorum.Commit(quorum.QuorumDisk, nodes, quorum.Self{Written: record.Position(nd.n), Flush: record.Position(flushed)},
 		acks, start, record.Position(nd.commit)))
 }

@@ -6,29 +6,21 @@ import (
 )
 
 const (
-	nodes   = 3
-	quorate = 2
-	logMax  = 7
-	epochs  = 4 // at most; Config.Epochs may be lower
+	nodes  = 3
+	logMax = 8
+	epochs = 4 // at most; Config.Epochs may be lower
 )
 
-// entry is one record: its epoch in the upper half, which of the epoch's
-// proposals in the lower one; 0 begins an epoch.
-type entry uint8
-
-func made(epoch, id int8) entry { return entry(epoch)<<4 | entry(id) }
-
-func (e entry) epoch() int8 { return int8(e >> 4) }
-
-// node is one replica. What a process knows is lost in a crash.
+// node is one replica. An entry of the log is told by its epoch and its place,
+// because an epoch has one leader: so the log is a list of epochs.
 type node struct {
-	log     [logMax]entry
+	log     [logMax]int8
 	n       int8 // entries
-	flushed int8 // of them; followers flush what they take
+	flushed int8 // of them
 	sealed  int8
 	disk    int8 // incarnation
+	high    int8 // where the log ever ended in this process, of PlantMemoryPosition alone
 
-	alive  bool
 	vote   bool // sealed by this process, and neither led nor followed since
 	lead   int8 // epoch led, 0 = none
 	commit int8
@@ -37,9 +29,9 @@ type node struct {
 	from   [nodes]int8 // and with which disk
 }
 
-// published is a node's member in ZooKeeper.
+// published is what the members see of a promise in ZooKeeper.
 type published struct {
-	sealed, last, end, disk int8 // end -1: takes no part
+	sealed, last, end, disk int8 // sealed 0: nothing
 }
 
 // state is the whole cluster. It holds no pointer, so equal states have equal
@@ -49,12 +41,10 @@ type state struct {
 	member   [nodes]published
 	epoch    int8
 	sealing  bool
-	leader   [epochs + 1]int8 // elected for an epoch, plus 1; a node may learn of it late
 	registry [nodes]int8
-	agreed   [logMax]entry // committed, whoever knows
-	in       [logMax]int8  // the epoch that committed it first
+	agreed   [logMax]int8 // committed, whoever knows
 	length   int8
-	ids      int8
+	records  int8
 	crashes  int8
 	wipes    int8
 }
@@ -63,7 +53,7 @@ func (n *node) last() int8 {
 	if n.n == 0 {
 		return 0
 	}
-	return n.log[n.n-1].epoch()
+	return n.log[n.n-1]
 }
 
 // cut makes the log end at p.
@@ -74,8 +64,8 @@ func (n *node) cut(p int8) {
 	n.n, n.flushed = p, min(n.flushed, p)
 }
 
-func (n *node) add(e entry) {
-	n.log[n.n] = e
+func (n *node) add(epoch int8) {
+	n.log[n.n] = epoch
 	n.n++
 }
 
@@ -85,25 +75,67 @@ func (n *node) forget() {
 	n.voters, n.known, n.from = [nodes]int8{}, [nodes]int8{}, [nodes]int8{}
 }
 
-// tidied drops what can make no difference any more, so that states which
-// differ in it only are one.
-func (s *state) tidied() state {
-	t := *s
-	for i := range t.member {
-		if m := &t.member[i]; !t.sealing || m.sealed != t.epoch || m.end < 0 {
-			*m = published{}
+// holds says that the log has everything that is agreed on.
+func (s *state) holds(n int8) bool {
+	nd := &s.node[n]
+	if nd.n < s.length {
+		return false
+	}
+	for i := range s.length {
+		if nd.log[i] != s.agreed[i] {
+			return false
 		}
 	}
-	for e := range t.leader {
-		if w := t.leader[e] - 1; w >= 0 && !t.node[w].mayLead(int8(e)) {
-			t.leader[e] = 0
-		}
-	}
-	return t
+	return true
 }
 
-// mayLead says that a node that was elected for e leads it, or still may.
-func (n *node) mayLead(e int8) bool { return n.lead == e || n.vote && n.sealed == e }
+// tidy drops what can make no difference any more, so that states which differ
+// in it only are one.
+func (x *explorer) tidy(s *state) {
+	for i := range s.node {
+		nd := &s.node[i]
+		if !s.sealing || nd.sealed != s.epoch {
+			nd.vote = false
+		}
+		if !s.sealing || s.member[i].sealed != s.epoch {
+			s.member[i] = published{}
+		}
+		if nd.lead > 0 {
+			x.tidyLeader(s, int8(i))
+		}
+	}
+}
+
+// tidyLeader drops acks that can no longer move the commit position, and all
+// that a leader believes when nothing can.
+func (x *explorer) tidyLeader(s *state, n int8) {
+	nd := &s.node[n]
+	if nd.lead < s.epoch && x.rules.commit(s, n, nd.n) <= nd.commit && !x.heard(s, n) {
+		lead := nd.lead
+		nd.forget()
+		nd.lead = lead
+		return
+	}
+	for f := range int8(nodes) {
+		if nd.known[f] < nd.commit || nd.known[f] == nd.commit && nd.from[f] == nd.voters[f] {
+			nd.known[f], nd.from[f] = 0, 0
+		}
+	}
+}
+
+// heard says that an ack may still come that counts for n.
+func (x *explorer) heard(s *state, n int8) bool {
+	if x.cfg.Plant != PlantNone {
+		return true
+	}
+	nd := &s.node[n]
+	for f := range int8(nodes) {
+		if fd := &s.node[f]; f != n && fd.disk == nd.voters[f] && fd.sealed <= nd.lead {
+			return true
+		}
+	}
+	return false
+}
 
 // orders are the ways to name three nodes.
 var orders = [...][nodes]int8{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}
@@ -117,20 +149,14 @@ func (s *state) renamed(order [nodes]int8) state {
 			t.node[to].voters[at], t.node[to].known[at], t.node[to].from[at] = s.node[i].voters[j], s.node[i].known[j], s.node[i].from[j]
 		}
 	}
-	for e, w := range s.leader {
-		if w > 0 {
-			t.leader[e] = order[w-1] + 1
-		}
-	}
 	return t
 }
 
 // hash is the same for states that differ only in who is who.
 func (s *state) hash() uint64 {
-	tidied := s.tidied()
 	low := ^uint64(0)
 	for _, o := range orders {
-		t := tidied.renamed(o)
+		t := s.renamed(o)
 		low = min(low, t.plain())
 	}
 	return max(low, 1)

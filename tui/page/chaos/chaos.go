@@ -1,11 +1,11 @@
-// Package chaos draws the menu of faults: what can be done to the node it
-// points at, what each does, and why some cannot be done now.
+// Package chaos draws the menu of actions: what can be done to the target that
+// it points at, why some cannot be done now, and what the one under the cursor
+// is expected to do.
 package chaos
 
 import (
 	"fmt"
-	"slices"
-	"time"
+	"strings"
 
 	"baton/tui/component"
 	"baton/tui/data"
@@ -17,26 +17,56 @@ import (
 type Row struct {
 	Key, Label, Help string
 	Why              string // why it cannot be done now, "" if it can
-	Asks             bool   // it asks first
+	Asks             bool   // it says what will happen and asks first
 }
 
-// Render draws the menu for a target in at most f.W by f.H cells.
-func Render(f page.Frame, target string, rows []Row) []string {
+// Outlook is what the action under the cursor is expected to do.
+type Outlook struct {
+	Lines []string
+	CLI   string // how a script does the same, "" if it cannot
+}
+
+// Render draws the menu for a target in at most f.W by f.H cells; row is the
+// action under the cursor.
+func Render(f page.Frame, target string, rows []Row, row int, o Outlook) []string {
 	t := f.Theme
-	w := min(74, f.W)
+	w := min(76, f.W)
 	inner := w - 2
 	lines := []string{targetsLine(f, target, inner), ""}
-	for _, r := range rows {
-		lines = append(lines, rowLine(t, r, inner))
+	extra := o.render(t, rows[row].Label+" "+target, inner)
+	room := f.H - 2 - len(lines)
+	if room-len(extra)-1 < min(6, len(rows)) {
+		extra = extra[:max(0, min(len(extra), room-7))]
 	}
-	h := len(lines) + 2
-	if extra := forecast(f.Snap, t, target, inner); h+len(extra)+1 <= f.H {
-		lines = append(append(lines, ""), extra...)
-		h = len(lines) + 2
+	show := max(1, min(len(rows), room-len(extra)))
+	from := component.Scroll(0, row, show, len(rows))
+	for i := from; i < min(len(rows), from+show); i++ {
+		lines = append(lines, rowLine(t, rows[i], i == row, inner))
 	}
-	box := component.Box{Title: t.Paint(style.Strong, "chaos") + t.Paint(style.Dim, "  one key acts on the target"),
-		Footer: t.Paint(style.Dim, "esc close"), Focus: true}
-	return box.Render(t, lines, w, min(h, f.H))
+	lines = append(lines, extra...)
+	box := component.Box{Title: t.Paint(style.Strong, "actions") + t.Paint(style.Dim, "  one key acts on the target"),
+		Footer: t.Paint(style.Dim, "↑↓ forecast  ←→ target  esc close"), Focus: true}
+	if show < len(rows) {
+		box.Right = t.Paint(style.Dim, fmt.Sprintf("%d of %d", row+1, len(rows)))
+	}
+	return box.Render(t, lines, w, min(len(lines)+2, f.H))
+}
+
+// render is the forecast, with a rule above it.
+func (o Outlook) render(t style.Theme, what string, w int) []string {
+	out := []string{t.Paint(style.Dim, " "+strings.Repeat(t.Glyphs.Border.H, 2)) + " " + t.Paint(style.Strong, what) + t.Paint(style.Dim, ": what will happen")}
+	if len(o.Lines) == 0 {
+		out = append(out, "   "+t.Paint(style.Dim, "nothing is put at risk: it happens at once"))
+	}
+	for _, s := range o.Lines {
+		for _, l := range page.Wrap(s, w-5) {
+			out = append(out, "   "+l)
+		}
+	}
+	if o.CLI != "" {
+		out = append(out, "   "+t.Paint(style.Dim, component.Cut("in a script: "+o.CLI, w-4, t.Glyphs.Ellipsis)))
+	}
+	return out
 }
 
 // targetsLine shows all targets with the chosen one marked.
@@ -49,8 +79,12 @@ func targetsLine(f page.Frame, target string, w int) string {
 		if n := f.Snap.NodeByID(id); n != nil {
 			glyph, role = page.StateLook(t, n.State)
 			word = " " + n.State.Word()
-		} else if p := f.Snap.ProcessByName(id); p != nil && p.State != data.ProcessRunning {
-			glyph, role = t.Glyphs.Down, style.Bad
+		} else if p := f.Snap.ProcessByName(id); p != nil {
+			if p.State != data.ProcessRunning {
+				glyph, role = t.Glyphs.Down, style.Bad
+			} else if p.Mode != "" {
+				word = " " + p.Mode
+			}
 		}
 		if id == target {
 			line += t.Paint(role, glyph) + t.Paint(style.Badge, " "+id+word+" ") + "  "
@@ -61,55 +95,19 @@ func targetsLine(f page.Frame, target string, w int) string {
 	return component.FitSpread(w, [2]string{line + t.Paint(style.Focus, t.Glyphs.Right), t.Paint(style.Dim, "choose target ")}, [2]string{line, ""})
 }
 
-func rowLine(t style.Theme, r Row, w int) string {
-	label := component.Pad(r.Label, 11)
+func rowLine(t style.Theme, r Row, cursor bool, w int) string {
+	label := component.Pad(r.Label, 14)
+	lead := "  "
+	if cursor {
+		lead = t.Paint(style.Focus, t.Glyphs.Cursor) + " "
+	}
 	if r.Why != "" {
-		return t.Paint(style.Dim, component.Pad("  "+r.Key+"  "+label+"("+r.Why+")", w))
+		return lead + t.Paint(style.Dim, component.Pad(r.Key+"  "+label+"("+r.Why+")", w-2))
 	}
 	asks := ""
 	if r.Asks {
-		asks = t.Paint(style.Warn, "asks first ")
+		asks = t.Paint(style.Warn, "asks ")
 	}
-	return component.FitSpread(w,
-		[2]string{"  " + t.Paint(style.Focus, r.Key) + "  " + t.Paint(style.Strong, label) + r.Help, asks},
-		[2]string{"  " + t.Paint(style.Focus, r.Key) + "  " + t.Paint(style.Strong, label) + r.Help, ""})
-}
-
-// forecast says what losing the target would mean, from the present state and
-// from the failovers that were measured.
-func forecast(s *data.Snapshot, t style.Theme, target string, w int) []string {
-	n := s.NodeByID(target)
-	if n == nil || !n.State.Alive() {
-		return nil
-	}
-	left, size := s.Remaining(data.ActionKill, target), s.Quorum.Size
-	text := fmt.Sprintf("  without %s: %d of %d nodes, quorum %d", target, left, s.Quorum.Replicas, size)
-	role := style.Dim
-	switch {
-	case left < size:
-		text, role = text+", producers wait", style.Bad
-	case left == size:
-		text += "; one more loss stops the cluster"
-	}
-	out := []string{t.Paint(role, component.Cut(text, w, t.Glyphs.Ellipsis))}
-	if n.State.Leads() && left >= size {
-		if m, of := median(s); of > 0 {
-			out = append(out, t.Paint(style.Dim, fmt.Sprintf("  producers stall about %s (median of %d failovers)", component.Span(m), of)))
-		}
-	}
-	return out
-}
-
-func median(s *data.Snapshot) (time.Duration, int) {
-	var all []time.Duration
-	for i := range s.Failovers {
-		if r := &s.Failovers[i]; r.Done() {
-			all = append(all, r.FirstReceipt.Sub(r.Fault))
-		}
-	}
-	if len(all) == 0 {
-		return 0, 0
-	}
-	slices.Sort(all)
-	return all[len(all)/2], len(all)
+	text := lead + t.Paint(style.Focus, r.Key) + "  " + t.Paint(style.Strong, label) + r.Help
+	return component.FitSpread(w, [2]string{text, asks}, [2]string{text, ""})
 }

@@ -15,7 +15,7 @@ import (
 // card is one node in a frame.
 func (v view) card(i, w, h int) []string {
 	n := &v.s.Nodes[i]
-	box := component.Box{Title: v.title(paneNode, i, n.ID), Pad: v.tall, Focus: v.focused(paneNode) && v.node == i}
+	box := component.Box{Title: v.title(n.ID), Pad: v.tall, Focus: v.focused(paneNode) && v.node == i}
 	if !box.Focus {
 		switch _, role := page.StateLook(v.t, n.State); {
 		case role == style.Bad:

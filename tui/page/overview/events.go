@@ -13,7 +13,7 @@ import (
 
 // eventsPane is the timeline, newest at the bottom.
 func (v view) eventsPane(w, h int) []string {
-	title := v.title(paneEvents, 0, "events")
+	title := v.title("events")
 	back := min(v.back, max(0, len(v.s.Events)-1))
 	if back > 0 {
 		title += v.t.Paint(style.Warn, "  "+strconv.Itoa(back)+" newer below")

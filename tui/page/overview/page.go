@@ -91,13 +91,6 @@ func (p *Page) setNumber(n int, s *data.Snapshot) {
 	p.kind = n - len(s.Nodes) + 1
 }
 
-// Pane implements page.Page.
-func (p *Page) Pane(number int, f page.Frame) {
-	if number >= 1 && number <= panes(f.Snap) {
-		p.setNumber(number-1, f.Snap)
-	}
-}
-
 // Command implements page.Page.
 func (p *Page) Command(c page.Command, f page.Frame) {
 	switch c {

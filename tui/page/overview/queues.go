@@ -23,7 +23,7 @@ func (v view) queuesPane(w, h int) []string {
 	if v.t.ASCII {
 		mark = "v"
 	}
-	title := v.title(paneQueues, 0, name) + count + v.t.Paint(style.Dim, "  sort "+sortNames[v.sort]+mark)
+	title := v.title(name) + count + v.t.Paint(style.Dim, "  sort "+sortNames[v.sort]+mark)
 	if v.s.QueuesStale && !v.s.QueuesAt.IsZero() {
 		title += v.t.Paint(style.Warn, "  stale "+component.Seconds(v.Now.Sub(v.s.QueuesAt).Seconds())+": no leader answers")
 	}

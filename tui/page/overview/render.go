@@ -66,14 +66,8 @@ func (v view) middleRow() []string {
 	return component.Beside([]int{v.treeWidth, lag}, v.treePane(v.treeWidth, v.middle), v.lagPane(lag, v.middle))
 }
 
-// title paints a pane's name with its number.
-func (v view) title(kind, node int, name string) string {
-	n := node + 1
-	if kind != paneNode {
-		n = len(v.s.Nodes) + kind
-	}
-	return v.t.Paint(style.Dim, strconv.Itoa(n)) + " " + v.t.Paint(style.Strong, name)
-}
+// title paints a pane's name.
+func (v view) title(name string) string { return v.t.Paint(style.Strong, name) }
 
 func (v view) focused(kind int) bool { return v.kind == kind }
 

@@ -18,13 +18,13 @@ func (v view) treePane(w, h int) []string {
 	if !up {
 		mark = v.t.Paint(style.Bad, v.t.Glyphs.Down+" down")
 	}
-	box := component.Box{Title: v.title(paneTree, 0, "zookeeper") + " " + mark, Right: v.t.Paint(style.Dim, v.s.Tree.Path), Focus: v.focused(paneTree)}
+	box := component.Box{Title: v.title("zookeeper") + " " + mark, Right: v.t.Paint(style.Dim, v.s.Tree.Path), Focus: v.focused(paneTree)}
 	if t := v.s.Tree; t.SessionMS > 0 {
 		box.Footer = v.t.Paint(style.Dim, "session "+component.Seconds(float64(t.SessionMS)/1000))
 	}
 	switch {
 	case v.s.Tree.At.IsZero() && !v.s.Tree.Derived && v.s.Tree.Error == "":
-		box.Title = v.title(paneTree, 0, "zookeeper") + " " + v.t.Paint(style.Warn, v.t.Glyphs.Unknown)
+		box.Title = v.title("zookeeper") + " " + v.t.Paint(style.Warn, v.t.Glyphs.Unknown)
 	case !up:
 		box.Footer = v.t.Paint(style.Warn, component.Fit(w-6, "no failover until it is back; the leader goes on", "no failover until it is back", "no failover"))
 		if !box.Focus {
@@ -146,7 +146,7 @@ func (v view) longestNode() int {
 
 // lagPane is how far each follower is behind, and how long a commit takes.
 func (v view) lagPane(w, h int) []string {
-	box := component.Box{Title: v.title(paneLag, 0, "replication lag") + v.t.Paint(style.Dim, " 60s"), Focus: v.focused(paneLag), Pad: v.tall}
+	box := component.Box{Title: v.title("replication lag") + v.t.Paint(style.Dim, " 60s"), Focus: v.focused(paneLag), Pad: v.tall}
 	inner := box.Inner(w)
 	var followers []*data.Node
 	for i := range v.s.Nodes {

@@ -1,0 +1,164 @@
+package index
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/iterator"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/util"
+
+	"baton/store/record"
+)
+
+// Due is a message with a deadline.
+type Due struct {
+	Queue   string
+	QueueID uint64
+	Entry
+}
+
+func appendDeadlineKey(b []byte, deadline int64, m message) []byte {
+	b = append(b, 'x')
+	b = binary.BigEndian.AppendUint64(b, uint64(deadline))
+	b = binary.BigEndian.AppendUint64(b, m.queue)
+	return binary.BigEndian.AppendUint64(b, uint64(m.seq))
+}
+
+func decodeDeadlineKey(key []byte) (deadline int64, m message, err error) {
+	if len(key) != 25 {
+		return 0, m, fmt.Errorf("%w: deadline key of %d bytes", ErrCorrupt, len(key))
+	}
+	deadline = int64(binary.BigEndian.Uint64(key[1:]))
+	return deadline, message{binary.BigEndian.Uint64(key[9:]), record.Sequence(binary.BigEndian.Uint64(key[17:]))}, nil
+}
+
+func (c *change) putDeadline(queue uint64, e Entry) {
+	if e.Deadline == 0 {
+		return
+	}
+	c.kv.Put(appendDeadlineKey(c.key[:0], e.Deadline, message{queue, e.Seq}), nil)
+	if c.due == 0 || e.Deadline < c.due {
+		c.due = e.Deadline
+	}
+}
+
+func (c *change) dropDeadline(queue uint64, seq record.Sequence, deadline int64) {
+	if deadline != 0 {
+		c.kv.Delete(appendDeadlineKey(c.key[:0], deadline, message{queue, seq}))
+	}
+}
+
+// dueHint is where to look for the earliest deadline: none is before at. It
+// spares the walk over keys that are deleted and still in the way.
+type dueHint struct {
+	at      int64
+	changes uint64 // how often deadlines were put
+}
+
+// lower takes note of deadlines that were put, the earliest of which is given,
+// 0 = none.
+func (h *dueHint) lower(earliest int64) {
+	if earliest != 0 {
+		h.at, h.changes = min(h.at, earliest), h.changes+1
+	}
+}
+
+func (ix *Index) deadlines(from []byte) iterator.Iterator {
+	return ix.db.NewIterator(&util.Range{Start: from, Limit: []byte{'x' + 1}}, &opt.ReadOptions{DontFillCache: true})
+}
+
+// NextDeadline returns the earliest deadline of a message in a queue, Unix
+// milliseconds; false if none has one.
+func (ix *Index) NextDeadline() (int64, bool, error) {
+	ix.mu.RLock()
+	hint := ix.mu.due
+	ix.mu.RUnlock()
+	it := ix.deadlines(appendDeadlineKey(nil, hint.at, message{}))
+	defer it.Release()
+	first, found := int64(1<<63-1), it.Next()
+	if err := it.Error(); err != nil {
+		return 0, false, fmt.Errorf("find next deadline: %w", classify(err))
+	}
+	if found {
+		var err error
+		if first, _, err = decodeDeadlineKey(it.Key()); err != nil {
+			return 0, false, err
+		}
+	}
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	if ix.mu.due.changes == hint.changes {
+		ix.mu.due.at = first
+	}
+	return first, found, nil
+}
+
+// DueBefore returns up to limit messages with deadlines at or before t (Unix
+// milliseconds), the earliest first, of the same deadline by queue id and
+// sequence. It begins behind after, which is the last of an earlier call, or
+// the zero Due to begin with the first.
+func (ix *Index) DueBefore(t int64, after Due, limit int) ([]Due, error) {
+	ix.mu.RLock()
+	from := appendDeadlineKey(nil, ix.mu.due.at, message{})
+	ix.mu.RUnlock()
+	if after.Deadline != 0 {
+		from = appendDeadlineKey(nil, after.Deadline, message{after.QueueID, after.Seq + 1})
+	}
+	it := ix.deadlines(from)
+	defer it.Release()
+	var out []Due
+	for len(out) < limit && it.Next() {
+		deadline, m, err := decodeDeadlineKey(it.Key())
+		if err != nil {
+			return out, err
+		}
+		if deadline > t {
+			break
+		}
+		ix.mu.RLock()
+		name := ix.mu.names[m.queue]
+		ix.mu.RUnlock()
+		key := entryKey(m.queue, m.seq)
+		value, err := ix.db.Get(key, nil)
+		if errors.Is(err, leveldb.ErrNotFound) {
+			continue // acknowledged since the iterator was made
+		}
+		if err != nil {
+			return out, fmt.Errorf("read message that is due: %w", classify(err))
+		}
+		e, err := decodeEntry(key, value)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, Due{Queue: name, QueueID: m.queue, Entry: e})
+	}
+	if err := it.Error(); err != nil {
+		return out, fmt.Errorf("scan deadlines: %w", classify(err))
+	}
+	return out, nil
+}
+
+// countDeadlines counts them, and the highest number of messages of a queue
+// that it may be.
+func (ix *Index) countDeadlines() (n uint64, err error) {
+	it := ix.deadlines([]byte{'x'})
+	defer it.Release()
+	for it.Next() {
+		n++
+	}
+	return n, classify(it.Error())
+}
+
+// checkDeadline makes sure that an entry with a deadline is in the table.
+func (ix *Index) checkDeadline(queue uint64, e Entry) error {
+	if e.Deadline == 0 {
+		return nil
+	}
+	if _, err := ix.db.Get(appendDeadlineKey(nil, e.Deadline, message{queue, e.Seq}), nil); err != nil {
+		return fmt.Errorf("%w: message %d of queue id %d is not under its deadline %d: %w", ErrCorrupt, e.Seq, queue, e.Deadline, err)
+	}
+	return nil
+}

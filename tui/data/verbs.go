@@ -1,0 +1,167 @@
+package data
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Reach says what an action can be pointed at.
+type Reach uint8
+
+// What an action can be pointed at.
+const (
+	ReachAny  Reach = iota // nodes and ZooKeeper processes
+	ReachNode              // nodes only
+)
+
+// Verb is one thing that can be done to a cluster. The table of verbs is the
+// only place that says so: keys, menu, help, palette, the read-only rule,
+// questions, undo and the command line all come from it.
+type Verb struct {
+	Name   string // of the action, as Source.Do takes it
+	Key    string
+	Label  string
+	Help   string
+	Reach  Reach
+	Asks   bool     // says what will happen and asks first
+	Undo   string   // action that takes it back, "" if none
+	Fault  string   // its name in --fault; "" if a script says it otherwise
+	Remote []string // words of the command that does it to a cluster of somebody else; nil if none can
+	Note   string   // what the rules say about it, beside who leads
+}
+
+// Amounts of disturbed links.
+const (
+	DelayAmount    = 200 * time.Millisecond
+	ThrottleAmount = 64 << 10 // bytes per second
+)
+
+// Verbs is the table, in the order of the menu.
+func Verbs() []Verb {
+	return []Verb{
+		{Name: ActionKill, Key: "k", Label: "kill", Help: "SIGKILL: no goodbye, its sockets close at once", Asks: true, Undo: ActionStart, Fault: "kill"},
+		{Name: ActionStop, Key: "t", Label: "terminate", Help: "SIGTERM: a clean stop; a leader hands over first", Asks: true, Undo: ActionStart, Fault: "stop",
+			Remote: []string{"baton", "shutdown", "TARGET"}},
+		{Name: ActionStart, Key: "s", Label: "start", Help: "start a process that is down", Fault: "start"},
+		{Name: ActionRestart, Key: "R", Label: "restart", Help: "clean stop, then start again", Asks: true},
+		{Name: ActionPause, Key: "p", Label: "pause", Help: "SIGSTOP: alive but silent, a zombie", Asks: true, Undo: ActionResume, Fault: "pause",
+			Note: "When it continues it still thinks what it thought: the epoch fences it."},
+		{Name: ActionResume, Key: "c", Label: "continue", Help: "SIGCONT: a paused process goes on", Fault: "resume"},
+		{Name: ActionTransfer, Key: "T", Label: "transfer", Help: "hand leadership over, losing nothing", Reach: ReachNode, Asks: true, Fault: "transfer",
+			Remote: []string{"baton", "transfer", "--to", "TARGET"}},
+		{Name: ActionCut, Key: "n", Label: "cut network", Help: "from the other nodes and ZooKeeper; silence", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "cut"},
+		{Name: ActionCutZK, Key: "z", Label: "cut zookeeper", Help: "from ZooKeeper alone; its session expires", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "cut-zookeeper",
+			Note: "A leader that keeps its quorum of followers goes on; it cannot be replaced by itself."},
+		{Name: ActionCutClients, Key: "o", Label: "cut clients", Help: "its clients hear nothing any more", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "cut-clients",
+			Note: "The cluster does not notice: no node lost another, so nobody is replaced. Clients wait or look elsewhere."},
+		{Name: ActionDelay, Key: "l", Label: "slow link", Help: "replication arrives 200 ms late", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "delay",
+			Note: "A receipt waits for the fastest quorum: one slow follower of two costs nothing, a slow leader costs every receipt."},
+		{Name: ActionThrottle, Key: "b", Label: "narrow link", Help: "replication at 64 KiB/s", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "throttle",
+			Note: "A follower that cannot keep up falls out of sync; a leader behind it slows every producer."},
+		{Name: ActionHeal, Key: "u", Label: "heal", Help: "end every cut, delay and limit of its links", Reach: ReachNode, Fault: "heal"},
+		{Name: ActionWipe, Key: "w", Label: "wipe disk", Help: "SIGKILL, empty its data directory, start it", Reach: ReachNode, Asks: true, Fault: "wipe",
+			Note: "It comes back as a learner without a vote until the leader has given it everything."},
+	}
+}
+
+// VerbByName finds a verb.
+func VerbByName(name string) (Verb, bool) {
+	all := Verbs()
+	if i := slices.IndexFunc(all, func(v Verb) bool { return v.Name == name }); i >= 0 {
+		return all[i], true
+	}
+	return Verb{}, false
+}
+
+// Twin is how a script does the same: a fault of a plan for a launched cluster,
+// since its start, or a command for another's. "" if there is none.
+func (v Verb) Twin(launched bool, target string, since time.Duration) string {
+	if launched {
+		at := since.Round(100 * time.Millisecond).String()
+		switch {
+		case v.Name == ActionRestart:
+			return fmt.Sprintf("--fault stop:%s@%s,start:%s@%s", target, at, target, (since + time.Second).Round(100*time.Millisecond))
+		case v.Fault == "":
+			return ""
+		}
+		return fmt.Sprintf("--fault %s:%s@%s", v.Fault, target, at)
+	}
+	return strings.ReplaceAll(strings.Join(v.Remote, " "), "TARGET", target)
+}
+
+// Fits says whether the verb can be done to a target as it is now, and if not why.
+func (v Verb) Fits(s *Snapshot, target string) (bool, string) {
+	n, p := s.NodeByID(target), s.ProcessByName(target)
+	if n == nil && v.Reach == ReachNode {
+		return false, "only a node can be the target"
+	}
+	state := ProcessRunning
+	switch {
+	case p != nil:
+		state = p.State
+	case n != nil && n.State == StateDown:
+		state = ProcessExited
+	}
+	switch v.Name {
+	case ActionResume:
+		return state == ProcessPaused, target + " is not paused"
+	case ActionStart:
+		return state == ProcessExited, target + " is running"
+	case ActionHeal:
+		return true, ""
+	case ActionTransfer:
+		return canTransfer(s, n, target)
+	case ActionStop, ActionPause, ActionRestart:
+		if state == ProcessPaused {
+			return false, target + " is paused: continue it first"
+		}
+	}
+	return state != ProcessExited, target + " is down"
+}
+
+func canTransfer(s *Snapshot, n *Node, target string) (bool, string) {
+	switch {
+	case s.Leader == "":
+		return false, "no leader to hand over"
+	case n.ID == s.Leader && s.Quorum.Have < 2:
+		return false, "no follower is in sync"
+	case n.ID == s.Leader || n.State == StateInSync:
+		return true, ""
+	}
+	return false, target + " is not in sync"
+}
+
+// Warning is what is said before a verb is done: what is at stake, what is
+// expected to happen, and for how long.
+func (v Verb) Warning(s *Snapshot, target string) []string {
+	if !v.Asks {
+		return nil
+	}
+	f := s.Forecast(v.Name, target)
+	out := s.Risk(v.Name, target)
+	if s.NodeByID(target) == nil {
+		return out
+	}
+	if len(out) == 0 && silences(v.Name) {
+		out = append(out, f.QuorumText+".")
+	}
+	if f.Who != "" {
+		out = append(out, "Then "+f.Who+".")
+	}
+	if f.StallText != "" {
+		out = append(out, upper(f.StallText)+".")
+	}
+	if v.Note != "" {
+		out = append(out, v.Note)
+	}
+	return out
+}
+
+func upper(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
