@@ -3,7 +3,9 @@ package broker
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"baton/node/broker/destination"
 	"baton/node/broker/policy"
@@ -38,6 +40,8 @@ type router struct {
 	// Of the message at hand.
 	targets      []target
 	publications []publication
+	demands      []demand      // in those queues that have limits
+	wait         time.Duration // for room
 	fields       []record.HeaderField
 	message      record.Enqueue
 	encode       func([]byte) []byte // appends message; made once
@@ -85,16 +89,36 @@ func (s *Session) routed(m record.Message, size int, tx, receipt string) error {
 		}
 		return s.added(Op{OpSend, receipt, true})
 	}
-	local := len(s.router.targets) == 0
+	op := Op{OpSend, receipt, len(s.router.targets) == 0}
+	if s.roomFor(s.router.demands) != nil {
+		x := &parcel{g: &group{ops: []Op{op}}, demands: slices.Clone(s.router.demands), until: s.b.cfg.Now().Add(s.router.wait)}
+		s.router.addTo(&x.g.unit, m, 0)
+		return s.park(x)
+	}
+	s.unit.reserved = merge(s.unit.reserved, s.router.demands)
 	s.router.addTo(&s.unit, m, s.hint)
-	return s.added(Op{OpSend, receipt, local})
+	return s.added(op)
+}
+
+// roomFor reserves room. If there is none, or something waits for it already,
+// what is to be sent must wait, too.
+func (s *Session) roomFor(demands []demand) error {
+	if s.parked.some() {
+		return ErrFull
+	}
+	return s.reserve(demands)
+}
+
+// begin forgets the message before.
+func (r *router) begin() {
+	r.targets, r.publications, r.demands, r.wait = r.targets[:0], r.publications[:0], r.demands[:0], 0
 }
 
 // route finds the queues and publications of a message, which has its id, and
 // returns about how many bytes they are. addTo or drop must follow. Errors:
 // ErrDestination, ErrMessageSize.
 func (r *router) route(to []destination.Destination, m *record.Message) (size int, err error) {
-	r.targets, r.publications = r.targets[:0], r.publications[:0]
+	r.begin()
 	original := ""
 	if len(to) > 1 {
 		original = compositeText(to)
@@ -109,6 +133,10 @@ func (r *router) route(to []destination.Destination, m *record.Message) (size in
 		case d.Pattern:
 			err = fmt.Errorf("%w: a message cannot be sent to wildcards", ErrDestination)
 		case d.Kind == destination.Queue:
+			r.wait = max(r.wait, p.Limits.Wait)
+			if p.Limits.Bounded() {
+				r.demands = append(r.demands, demand{q: r.b.findOrAdd(d.Name), messages: 1})
+			}
 			r.targets = append(r.targets, target{queue: d.Name, original: original, deadline: r.b.expiry(p, m)})
 		case d.Kind == destination.Topic:
 			r.toTopic(d, m, original)
@@ -186,6 +214,9 @@ func (r *router) size(m *record.Message) int {
 		one += len(m.Headers[i].Name) + len(m.Headers[i].Value) + 6
 	}
 	size := 0
+	for i := range r.demands {
+		r.demands[i].bytes = int64(one)
+	}
 	for i := range r.targets {
 		t := &r.targets[i]
 		size += one + len(t.queue) + len(t.topic) + len(t.original)
