@@ -18,8 +18,7 @@ func (r *role) follow(s election.Step) bool {
 	if !r.identify() {
 		return false
 	}
-	r.self.Following, r.self.FollowingAt = s.Epoch, s.Address
-	r.self.LinkUp, r.self.LinkDead, r.self.SealedHere = false, 0, 0
+	r.self.DidFollow(s)
 	address := s.Address
 	if via := r.n.cfg.ReplVia[s.Leader]; via != "" {
 		address = via
@@ -30,7 +29,7 @@ func (r *role) follow(s election.Step) bool {
 		Identity: r.n.identity(), Leader: s.Leader, Address: address, Epoch: s.Epoch,
 		Log: r.n.replLog(), Policy: r.n.policy, Commit: r.n.knownCommit(),
 		Applied: func() record.Position { p, _ := r.n.store.Applied(); return p },
-		Taker:   snapshots{r.n}, Whole: r.damaged != "",
+		Taker:   snapshots{r.n}, Whole: r.self.Damaged != "",
 		Seal: r.n.store.Seal, Sealed: r.n.sealed,
 		DeadAfter: r.n.cfg.ElectionTimeout, HeartbeatInterval: r.n.cfg.ElectionTimeout / 10,
 		Listener: r.n.followerListener(r.followGen, s),
@@ -54,8 +53,7 @@ func (r *role) unfollow() {
 	r.follower = nil
 	r.followGen++
 	r.n.setFollower(nil)
-	r.self.Following, r.self.FollowingAt, r.self.LinkUp = 0, "", false
-	r.self.Sealed = r.n.store.Meta().Sealed // the link may have promised its leader's epoch
+	r.self.DidUnfollow(r.n.store.Meta().Sealed)
 	r.refreshLog()
 }
 
@@ -73,10 +71,7 @@ func (n *Node) followerListener(gen uint64, s election.Step) repl.FollowerListen
 	return repl.FollowerListener{
 		LinkUp: func() {
 			n.events.Add(adminapi.KindLinkUp, epoch, "attached to "+s.Leader, "leader", s.Leader)
-			post(func(r *role) {
-				r.self.LinkUp, r.self.LinkDead = true, 0
-				r.self.Sealed = r.n.store.Meta().Sealed
-			})
+			post(func(r *role) { r.self.LinkIsUp(r.n.store.Meta().Sealed) })
 		},
 		LinkLost: func(err error) {
 			n.events.Add(adminapi.KindLinkLost, epoch, fmt.Sprintf("lost the link to %s: %v", s.Leader, err), "leader", s.Leader)
@@ -85,7 +80,7 @@ func (n *Node) followerListener(gen uint64, s election.Step) repl.FollowerListen
 			post(func(r *role) { r.self.LinkUp = false; r.refreshLog() })
 		},
 		LeaderDead: func(reason string) {
-			post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, s.Epoch; r.refreshLog() })
+			post(func(r *role) { r.self.LinkIsDead(s.Epoch); r.refreshLog() })
 		},
 		Commit: n.applier.commit,
 		Truncated: func(from, to record.Position, tail record.Epoch) {
@@ -95,6 +90,7 @@ func (n *Node) followerListener(gen uint64, s election.Step) repl.FollowerListen
 		},
 		InSync: func() {
 			n.events.Add(adminapi.KindInSync, epoch, "in sync with "+s.Leader, "leader", s.Leader)
+			post(func(*role) {}) // the log is of this epoch now: that is published
 		},
 		SnapshotStarted: func(e repl.SnapshotEvent) {
 			n.events.Add(adminapi.KindSnapshotStarted, epoch, fmt.Sprintf("receives the %s of %s, at %d", e, s.Leader, e.Resumed),
@@ -103,7 +99,7 @@ func (n *Node) followerListener(gen uint64, s election.Step) repl.FollowerListen
 		SnapshotReceived: func(e repl.SnapshotEvent) { post(func(r *role) { r.install(s, e) }) },
 		Fenced: func(higher record.Epoch) {
 			n.events.Add(adminapi.KindFenced, uint64(higher), fmt.Sprintf("%s of epoch %d is fenced by epoch %d", s.Leader, s.Epoch, higher))
-			post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, s.Epoch })
+			post(func(r *role) { r.self.LinkIsDead(s.Epoch) })
 		},
 		Refused: func(code wire.Code, text string) {
 			n.events.Add(adminapi.KindRefused, epoch, fmt.Sprintf("%s refuses this node: %s", s.Leader, text), "code", fmt.Sprint(code))

@@ -63,14 +63,15 @@ func (r *role) promote(epoch record.Epoch) bool {
 		Listener:          l.listener(),
 		Logger:            n.cfg.Logger,
 	})
-	r.self.SealedHere = 0 // the promise is used up, however this ends
 	if err != nil {
 		cancel()
+		r.self.DidPromote(0, nil)
 		r.resign(fmt.Sprintf("%s cannot lead: %v", n.cfg.ID, err))
 		return true
 	}
 	l.leader = leader
-	r.leadership, r.self.Leading, r.self.Voters = l, epoch, voters
+	r.leadership = l
+	r.self.DidPromote(epoch, voters)
 	r.refreshLog()
 	n.server.SetLeader(leader)
 	n.setLeadership(l)
@@ -97,7 +98,8 @@ func (r *role) stepDown(why string) {
 	r.n.server.SetLeader(nil)
 	l.stop()
 	r.n.events.Add(adminapi.KindSteppedDown, uint64(l.epoch), fmt.Sprintf("no longer leads epoch %d: %s", l.epoch, why))
-	r.self.Leading, r.self.Voters, r.wonFor = 0, nil, ""
+	r.self.DidStepDown()
+	r.wonFor = ""
 	r.refreshLog()
 }
 
@@ -306,7 +308,7 @@ func (l *leadership) inSync(except string) int {
 // log, so that a wiped ZooKeeper can be told who the voters are.
 func (r *role) register(node, incarnation string) {
 	c := r.view.Cluster
-	if c.Epoch != r.self.Leading || c.Phase != election.PhaseElected || c.Leader != r.self.Node {
+	if !election.MayRegister(c, r.self) {
 		return // about to step down
 	}
 	if !election.MayReplace(c, node, incarnation, r.leadership.inSync(node)) {

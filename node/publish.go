@@ -16,13 +16,13 @@ const addressScheme = "tcp://"
 
 // viewOf translates what ZooKeeper shows for the elector.
 func viewOf(s group.Snapshot) election.View {
-	v := election.View{Connected: s.Connected, Exists: s.Cluster != nil, Version: s.ClusterVersion}
+	v := election.View{Connected: s.Connected, Reads: s.Reads, Exists: s.Cluster != nil, Version: s.ClusterVersion}
 	if s.Cluster == nil && errors.Is(s.Err, group.ErrMalformed) {
 		v.Connected = false // somebody wrote rubbish: hold still rather than form another cluster
 	}
 	if s.Cluster != nil {
 		v.Cluster = election.Cluster{ID: s.Cluster.ClusterID, Replicas: s.Cluster.Replicas, Members: map[string]string{},
-			Epoch: record.Epoch(s.Cluster.Epoch), Phase: election.Phase(s.Cluster.Phase), Leader: s.Cluster.Leader, Prefer: s.Cluster.Prefer, Restored: s.Cluster.Restored}
+			Epoch: record.Epoch(s.Cluster.Epoch), Phase: election.Phase(s.Cluster.Phase), Leader: s.Cluster.Leader, Prefer: s.Cluster.Prefer, Ballot: s.Cluster.Ballot, Restored: s.Cluster.Restored}
 		for node, m := range s.Cluster.Members {
 			v.Cluster.Members[node] = m.Incarnation
 		}
@@ -42,7 +42,7 @@ func viewOf(s group.Snapshot) election.View {
 			continue // takes no part, and must not hide one with the same id that does
 		}
 		e := election.Member{Node: d.Node, Incarnation: d.Incarnation, Sequence: m.Sequence,
-			LastEpoch: record.Epoch(d.Epoch), Position: d.Position, Sealed: record.Epoch(d.Sealed),
+			LastEpoch: record.Epoch(d.Epoch), Position: d.Position, Sealed: record.Epoch(d.Sealed), Ballot: d.Ballot,
 			Suspect: record.Epoch(d.Suspect), Weight: d.Weight}
 		e.Address = strings.TrimPrefix(d.Address, addressScheme)
 		v.Members = append(v.Members, e)
@@ -53,7 +53,7 @@ func viewOf(s group.Snapshot) election.View {
 // clusterData is the way back, for a write.
 func clusterData(c election.Cluster) group.ClusterData {
 	d := group.ClusterData{ClusterID: c.ID, Replicas: c.Replicas, Members: map[string]group.Registration{},
-		Epoch: uint64(c.Epoch), Phase: string(c.Phase), Leader: c.Leader, Prefer: c.Prefer, Restored: c.Restored}
+		Epoch: uint64(c.Epoch), Phase: string(c.Phase), Leader: c.Leader, Prefer: c.Prefer, Ballot: c.Ballot, Restored: c.Restored}
 	for node, inc := range c.Members {
 		d.Members[node] = group.Registration{Incarnation: inc}
 	}
@@ -76,9 +76,7 @@ func (r *role) publish() {
 		State: r.roleName(), Clients: r.n.advertised(cfg.AdvertiseStomp, cfg.ListenStomp), Admin: r.n.adminAddress(), Elected: r.wonFor,
 		Process: r.n.process,
 	}
-	if r.self.SealedHere != 0 {
-		d.Position = int64(r.sealedEnd)
-	}
+	d.Position, d.Ballot = r.self.Candidacy(r.sealedEnd)
 	if r.leadership != nil {
 		d.Address = addressScheme + r.n.replAddress()
 	}

@@ -26,14 +26,12 @@ type role struct {
 	leadership *leadership
 	follower   *repl.Follower
 
-	damaged    string    // why the log has to be replaced, "" if it need not
 	followGen  uint64    // counts links, so that the last words of an old one are known
 	unfitUntil time.Time // Self.Unfit is cleared then
 	aloneUntil time.Time // a leader that too few attach to resigns then; zero = enough do
 
 	sealedEnd record.Position // durable log end published with the promise SealedHere
 	writing   bool            // a write to the cluster node is under way
-	reads     int             // times that all of ZooKeeper was read anew, after a connection
 	retryAt   time.Time       // no further write before this, after one failed
 	wonFor    string          // eid that this node wrote as elected, for readers of ActiveMQ's tree
 	last      election.Decision
@@ -73,7 +71,6 @@ func (n *Node) runRole(ctx context.Context) {
 func (r *role) see(s group.Snapshot) {
 	if s.Connected != r.snap.Connected {
 		if s.Connected {
-			r.reads++
 			r.n.events.Add(adminapi.KindZKConnected, uint64(r.self.Sealed), "connected to ZooKeeper", "path", r.n.cfg.ZKPath)
 		} else {
 			r.n.events.Add(adminapi.KindZKLost, uint64(r.self.Sealed), "lost the connection to ZooKeeper")
@@ -99,6 +96,9 @@ func (r *role) turn() time.Duration {
 	}
 	for range stepsMax {
 		r.checkFitness(time.Now())
+		if r.n.store.Log().Positions().Epoch != r.self.LastEpoch {
+			r.refreshLog() // a link has brought the records of another epoch
+		}
 		d := r.elector.Decide(time.Now(), r.view, r.self)
 		r.note(d)
 		r.publish()
@@ -146,7 +146,7 @@ func (r *role) note(d election.Decision) {
 func (r *role) do(s election.Step) bool {
 	switch s.Kind {
 	case election.Seal:
-		return r.seal(s.Epoch)
+		return r.seal(s.Epoch, s.Ballot)
 	case election.Promise:
 		return r.promise(s.Epoch)
 	case election.Promote:
@@ -172,7 +172,7 @@ func (r *role) do(s election.Step) bool {
 // seal promises the epoch on disk, ends every role, and remembers the log's
 // durable end. The promise comes first, so that a link which is being stopped
 // tells its leader of it; the end is read last, when nothing can move it.
-func (r *role) seal(epoch record.Epoch) bool {
+func (r *role) seal(epoch record.Epoch, ballot string) bool {
 	if err := r.n.store.Seal(epoch); err != nil {
 		r.n.fail(fmt.Errorf("promise epoch %d: %w", epoch, err))
 		return false
@@ -187,10 +187,8 @@ func (r *role) seal(epoch record.Epoch) bool {
 		r.n.fail(fmt.Errorf("flush the log before promising epoch %d: %w", epoch, err))
 		return false
 	}
-	r.self.Sealed, r.self.SealedHere, r.self.LinkDead, r.sealedEnd = epoch, epoch, 0, end
-	if r.self.Unfit != "" {
-		r.self.SealedHere = 0 // promised, but no candidate
-	}
+	r.self.DidSeal(epoch, ballot)
+	r.sealedEnd = end
 	r.refreshLog()
 	r.n.events.Add(adminapi.KindSealed, uint64(epoch),
 		fmt.Sprintf("promised epoch %d, log ends at (%d, %d)", epoch, r.self.LastEpoch, end),
@@ -205,7 +203,7 @@ func (r *role) promise(epoch record.Epoch) bool {
 		r.n.fail(fmt.Errorf("promise epoch %d: %w", epoch, err))
 		return false
 	}
-	r.self.Sealed, r.self.SealedHere = epoch, 0
+	r.self.DidPromise(epoch)
 	return true
 }
 

@@ -86,7 +86,7 @@ func (t taken) Write(c wire.Chunk) error {
 func (r *role) install(s election.Step, e repl.SnapshotEvent) {
 	n := r.n
 	r.unfollow()
-	if sealed := n.sealed(); sealed != s.Epoch {
+	if sealed := n.sealed(); !election.MayInstall(s.Epoch, sealed) {
 		n.cfg.Logger.Info("not installing a snapshot: another epoch was promised", "epoch", s.Epoch, "sealed", sealed)
 		return
 	}
@@ -95,9 +95,7 @@ func (r *role) install(s election.Step, e repl.SnapshotEvent) {
 		n.fail(fmt.Errorf("install the log of %s: %w", s.Leader, err))
 		return
 	}
-	if r.damaged != "" {
-		r.damaged, r.self.Unfit = "", ""
-	}
+	r.self.DidInstall()
 	r.refreshLog()
 	for _, c := range []chan struct{}{n.installed, n.replaced} {
 		select {
@@ -119,10 +117,10 @@ func (n *Node) repairable(err error) bool {
 // damage gives up every role for good until the log was replaced by that of
 // another node.
 func (r *role) damage(err error) {
-	if r.damaged != "" {
+	if r.self.Damaged != "" {
 		return
 	}
-	r.damaged = err.Error()
+	r.self.DidDamage("its log is damaged: " + err.Error())
 	r.n.events.Add(adminapi.KindDamaged, uint64(r.self.Sealed), fmt.Sprintf("its log is damaged, it asks the leader for a whole one: %v", err))
 	r.resign("its log is damaged")
 	r.unfollow()

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -55,7 +56,7 @@ func (n *Node) writeTransfer(ctx context.Context, l *leadership, chosen string) 
 	if !view.Connected || c.Epoch != l.epoch || c.Phase != election.PhaseElected || c.Leader != n.cfg.ID {
 		return errors.New("ZooKeeper does not show this leadership at the moment")
 	}
-	return n.group.WriteCluster(ctx, clusterData(election.Next(c, c.Epoch, chosen)), view.Version)
+	return n.group.WriteClusterNow(ctx, clusterData(election.Next(c, c.Epoch, chosen, rand.Text())), view.Version, view.Reads)
 }
 
 // awaitSuccessor waits until another node has published that it leads.

@@ -30,25 +30,25 @@ func (r *role) write(s election.Step) {
 	if s.Kind == election.Elect && r.self.Leading == 0 {
 		r.n.events.Add(adminapi.KindQuorumSealed, uint64(s.Cluster.Epoch), fmt.Sprintf("a quorum has promised epoch %d", s.Cluster.Epoch))
 	}
-	version, reads, n := r.view.Version, r.reads, r.n
+	version, reads, n := r.view.Version, r.view.Reads, r.n
 	n.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(r.ctx, n.cfg.SessionTimeout)
 		defer cancel()
 		var err error
-		if s.Kind == election.Form {
+		switch {
+		case s.Kind == election.Form:
 			err = n.group.CreateCluster(ctx, clusterData(s.Cluster))
-		} else {
+		case s.Kind.Once():
+			err = n.group.WriteClusterNow(ctx, clusterData(s.Cluster), version, reads)
+		default:
 			err = n.group.WriteCluster(ctx, clusterData(s.Cluster), version)
 		}
-		n.mail.post(func(r *role) { r.wrote(s, version, r.reads == reads, err) })
+		n.mail.post(func(r *role) { r.wrote(s, version, reads, err) })
 	})
 }
 
-// wrote takes the outcome of a write. After a success the view is what was
-// written until the watch brings the same, which saves a round trip.
-// fresh says that there was no other connection in between: another one may
-// have found a ZooKeeper that was wiped after the write.
-func (r *role) wrote(s election.Step, version int32, fresh bool, err error) {
+// wrote takes the outcome of a write.
+func (r *role) wrote(s election.Step, version int32, reads uint64, err error) {
 	r.writing = false
 	switch {
 	case errors.Is(err, zkclient.ErrVersion) || errors.Is(err, zkclient.ErrNodeExists):
@@ -59,17 +59,7 @@ func (r *role) wrote(s election.Step, version int32, fresh bool, err error) {
 		r.n.cfg.Logger.Warn("write to ZooKeeper failed", "step", s.Kind.String(), "err", err)
 		return
 	}
-	// Not if the watch was faster: it may have brought something newer, which it
-	// would not bring again.
-	if !fresh {
-		r.announce(s)
-		return
-	}
-	if s.Kind == election.Form && !r.view.Exists {
-		r.view.Version, r.view.Exists, r.view.Cluster = 0, true, s.Cluster
-	} else if s.Kind != election.Form && r.view.Exists && r.view.Version == version {
-		r.view.Version, r.view.Cluster = version+1, s.Cluster
-	}
+	r.view.Wrote(s, version, reads)
 	r.announce(s)
 }
 

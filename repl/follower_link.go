@@ -7,97 +7,17 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"baton/repl/suspicion"
 	"baton/repl/transport"
 	"baton/repl/wire"
 )
-
-// Back-off between attempts, and the link duration after which it begins anew.
-const (
-	backoffMin = 50 * time.Millisecond
-	backoffMax = 2 * time.Second
-	linkLasted = time.Second
-)
-
-// suspicion decides when the leader counts as dead and when to try again. It
-// sees the outcome of every attempt in turn; it is the follower's own.
-type suspicion struct {
-	deadAfter time.Duration
-	heard     time.Time // last sign of life
-	attached  bool      // there was a link in this epoch
-	failures  int       // attempts without a sign of life, a lost link included
-	declared  bool      // told for this loss
-	backoff   time.Duration
-	refusal   wire.Refuse // last one told
-}
-
-// linkUp notes that a link came up.
-func (s *suspicion) linkUp(now time.Time) {
-	s.attached, s.declared, s.failures, s.heard = true, false, 0, now
-	s.refusal = wire.Refuse{}
-	s.backoff = min(s.backoff, backoffMin)
-}
-
-// ended judges how an attempt or link ended. up is how long the link lasted, 0
-// if there was none; lastHeard is when the leader was last heard. It returns
-// why the leader is to be suspected now, "" if it is not.
-func (s *suspicion) ended(err error, up time.Duration, lastHeard, now time.Time) (reason string) {
-	if up >= linkLasted {
-		s.backoff = 0
-	}
-	if lastHeard.After(s.heard) {
-		s.heard = lastHeard
-	}
-	var r *transport.RefusedError
-	refused := errors.As(err, &r)
-	switch {
-	case refused && r.Code == wire.CodeNotLeader:
-		s.backoff = min(s.backoff, backoffMin) // it may be about to lead
-		if s.attached {
-			reason = r.Text
-		}
-	case refused:
-		s.failures, s.heard = 0, now // it lives and talks, only not with us
-	default:
-		s.failures++
-	}
-	switch {
-	case up > 0 && errors.Is(err, transport.ErrSilent):
-		reason = fmt.Sprintf("nothing heard for %s", s.deadAfter)
-	case s.failures >= 2:
-		reason = fmt.Sprintf("the link is down and cannot be opened again: %v", err)
-	case reason == "" && now.Sub(s.heard) >= s.deadAfter:
-		reason = fmt.Sprintf("nothing heard for %s: %v", now.Sub(s.heard).Round(time.Millisecond), err)
-	}
-	if s.declared {
-		return ""
-	}
-	s.declared = reason != ""
-	return reason
-}
-
-// wait returns how long to wait before the next attempt: not at all after the
-// first failure, then longer and longer; never past the moment at which silence
-// has lasted long enough to suspect the leader.
-func (s *suspicion) wait(now time.Time, jitter func(time.Duration) time.Duration) time.Duration {
-	d := s.backoff
-	s.backoff = min(max(2*s.backoff, backoffMin), backoffMax)
-	if d == 0 && s.failures <= 1 {
-		return 0
-	}
-	d = max(d, backoffMin)
-	d = d/2 + jitter(d/2+1)
-	if left := s.deadAfter - now.Sub(s.heard); !s.declared && left > 0 {
-		d = min(d, left)
-	}
-	return d
-}
 
 // runLink makes the link again and again until the follower is stopped or the
 // epoch is over.
 func (f *Follower) runLink() {
 	defer close(f.done)
 	defer f.cancel()
-	s := &suspicion{deadAfter: f.cfg.DeadAfter, heard: time.Now()}
+	s := &judge{Suspicion: suspicion.New(f.cfg.DeadAfter, time.Now())}
 	for f.ctx.Err() == nil {
 		up, err := f.attempt(s)
 		if f.ctx.Err() != nil {
@@ -117,7 +37,7 @@ func (f *Follower) runLink() {
 			return
 		}
 		f.judge(s, err, up)
-		t := time.NewTimer(s.wait(time.Now(), func(d time.Duration) time.Duration { return rand.N(d) }))
+		t := time.NewTimer(s.Wait(time.Now(), func(d time.Duration) time.Duration { return rand.N(d) }))
 		select {
 		case <-t.C:
 		case <-f.ctx.Done():
@@ -127,8 +47,28 @@ func (f *Follower) runLink() {
 	f.finish(ErrStopped)
 }
 
+// judge is the suspicion of the leader, and the refusal that was told last.
+type judge struct {
+	*suspicion.Suspicion
+	refusal wire.Refuse
+}
+
+// outcome is how an attempt or a link ended, as far as suspicion goes.
+func outcome(err error) suspicion.Outcome {
+	var r *transport.RefusedError
+	switch {
+	case errors.As(err, &r) && r.Code == wire.CodeNotLeader:
+		return suspicion.NotLeader
+	case errors.As(err, &r):
+		return suspicion.Refused
+	case errors.Is(err, transport.ErrSilent):
+		return suspicion.Silent
+	}
+	return suspicion.Closed
+}
+
 // judge tells about a refusal and about a dead leader.
-func (f *Follower) judge(s *suspicion, err error, up time.Duration) {
+func (f *Follower) judge(s *judge, err error, up time.Duration) {
 	var r *transport.RefusedError
 	if errors.As(err, &r) && (r.Code != s.refusal.Code || r.Text != s.refusal.Text) {
 		s.refusal = r.Refuse
@@ -140,7 +80,11 @@ func (f *Follower) judge(s *suspicion, err error, up time.Duration) {
 	f.mu.Lock()
 	heard := f.mu.heard
 	f.mu.Unlock()
-	if reason := s.ended(err, up, heard, time.Now()); reason != "" {
+	text := err.Error()
+	if r != nil && outcome(err) == suspicion.NotLeader {
+		text = r.Text
+	}
+	if reason := s.Ended(outcome(err), text, up, heard, time.Now()); reason != "" {
 		f.cfg.Logger.Warn("leader suspected", "reason", reason)
 		if cb := f.cfg.Listener.LeaderDead; cb != nil {
 			cb(reason)
@@ -180,7 +124,7 @@ func (f *Follower) finish(err error) {
 
 // attempt dials, attaches and follows until the link is lost. It returns how
 // long the link lasted, 0 if none came up.
-func (f *Follower) attempt(s *suspicion) (up time.Duration, err error) {
+func (f *Follower) attempt(s *judge) (up time.Duration, err error) {
 	sealed := f.cfg.Sealed()
 	ctx, cancel := context.WithTimeout(f.ctx, f.cfg.DeadAfter)
 	nc, err := f.cfg.Dial(ctx, f.cfg.Address)
@@ -203,7 +147,8 @@ func (f *Follower) attempt(s *suspicion) (up time.Duration, err error) {
 		return 0, err
 	}
 	began := time.Now()
-	s.linkUp(began)
+	s.LinkUp(began)
+	s.refusal = wire.Refuse{}
 	err = l.run()
 	return max(time.Since(began), 1), err
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"baton/repl/accept"
 	"baton/repl/transport"
 	"baton/repl/wire"
 	"baton/store/record"
@@ -49,14 +50,14 @@ func (l *link) attach(peer transport.Peer) error {
 	f := l.f
 	e := f.cfg.Epoch
 	sealed := f.cfg.Sealed()
-	switch {
-	case sealed > e:
+	switch v, by := accept.Epoch(peer.Epoch, e, sealed); {
+	case v == accept.Over && by == sealed:
 		// The hello has told the leader, or this tells it.
 		l.conn.Refuse(sealed, l.fencedRefusal(sealed))
 		return fencedBy(sealed, "this node has sealed epoch %d, above %d", sealed, e)
-	case peer.Epoch > e:
-		return fencedBy(peer.Epoch, "node %s is at epoch %d, above %d", peer.Node, peer.Epoch, e)
-	case peer.Epoch < e:
+	case v == accept.Over:
+		return fencedBy(by, "node %s is at epoch %d, above %d", peer.Node, by, e)
+	case v == accept.TooOld:
 		return refuse(wire.CodeNotLeader, peer.Epoch, "node %s is at epoch %d and does not lead epoch %d", peer.Node, peer.Epoch, e)
 	}
 	if sealed < e {
@@ -101,15 +102,15 @@ func (l *link) attach(peer transport.Peer) error {
 // adopt brings the log to where the leader says that it goes on.
 func (l *link) adopt(a wire.Position, p record.Positions) error {
 	f := l.f
-	if a.At > p.Append || a.At < p.Start || !a.Truncate && a.At != p.Append {
-		return refuse(wire.CodeProtocol, f.cfg.Epoch, "the leader answered %d, truncate %v, for a log from %d to %d",
-			a.At, a.Truncate, p.Start, p.Append)
+	v, why := accept.Position(a.At, a.Truncate, accept.Log{Start: p.Start, End: p.Append, Known: f.known(), Fenced: f.cfg.Policy.Fenced()})
+	switch v {
+	case accept.Garbled:
+		return refuse(wire.CodeProtocol, f.cfg.Epoch, "%s", why)
+	case accept.NotBelow:
+		return &over{err: fmt.Errorf("%w: leader %s of epoch %d wants %s under %s: stop this node and compare the logs",
+			ErrBelowCommit, f.cfg.Leader, f.cfg.Epoch, why, f.cfg.Policy)}
 	}
 	if a.At < p.Append {
-		if known := f.known(); a.At < known && f.cfg.Policy.Fenced() {
-			return &over{err: fmt.Errorf("%w: leader %s of epoch %d wants this log, which ends at %d, cut at %d, but it is committed up to %d under %s: "+
-				"stop this node and compare the logs", ErrBelowCommit, f.cfg.Leader, f.cfg.Epoch, p.Append, a.At, known, f.cfg.Policy)}
-		}
 		if sealed := f.cfg.Sealed(); sealed > f.cfg.Epoch {
 			l.conn.Refuse(sealed, l.fencedRefusal(sealed))
 			return fencedBy(sealed, "epoch %d was sealed before the log was cut", sealed)
@@ -186,15 +187,15 @@ func (l *link) read() error {
 func (l *link) handle(epoch record.Epoch, body wire.Body) error {
 	f := l.f
 	e := f.cfg.Epoch
-	if sealed := f.cfg.Sealed(); sealed > e {
-		return fencedBy(sealed, "this node has sealed epoch %d", sealed)
-	}
+	v, by := accept.Epoch(epoch, e, f.cfg.Sealed())
 	switch {
+	case v == accept.Over && by != epoch:
+		return fencedBy(by, "this node has sealed epoch %d", by)
 	case f.ctx.Err() != nil:
 		return ErrStopped
-	case epoch > e:
+	case v == accept.Over:
 		return fencedBy(epoch, "the leader's node is at epoch %d", epoch)
-	case epoch < e:
+	case v == accept.TooOld:
 		return refuse(wire.CodeProtocol, epoch, "a %s frame of epoch %d came in epoch %d", body.Type(), epoch, e)
 	}
 	switch b := body.(type) {
@@ -231,11 +232,8 @@ func (l *link) append(b []byte) error {
 		if err != nil {
 			return refuse(wire.CodeProtocol, l.f.cfg.Epoch, "the batch for position %d is not valid: %v", at, err)
 		}
-		if h.Position != at {
-			return refuse(wire.CodeProtocol, l.f.cfg.Epoch, "the batch for position %d came, the log ends at %d: it has to continue the log", h.Position, at)
-		}
-		if h.Epoch < epoch || h.Epoch > l.f.cfg.Epoch {
-			return refuse(wire.CodeProtocol, l.f.cfg.Epoch, "a batch of epoch %d came after one of epoch %d, in epoch %d", h.Epoch, epoch, l.f.cfg.Epoch)
+		if v, why := accept.Batch(h.Position, h.Epoch, at, epoch, l.f.cfg.Epoch); v != accept.Take {
+			return refuse(wire.CodeProtocol, l.f.cfg.Epoch, "%s", why)
 		}
 		at, epoch = h.End(), h.Epoch
 		if rest = rest[h.Length:]; len(rest) == 0 {

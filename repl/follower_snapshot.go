@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"baton/repl/accept"
 	"baton/repl/wire"
 	"baton/store/record"
 )
@@ -34,9 +35,9 @@ func (l *link) take(b wire.Snapshot) error {
 	if f.cfg.Taker == nil {
 		return refuse(wire.CodeSnapshot, e, "node %s needs the whole log of node %s and cannot take it in", f.cfg.Identity.Node, f.cfg.Leader)
 	}
-	if known := f.known(); b.End < known && f.cfg.Policy.Fenced() {
-		return &over{err: fmt.Errorf("%w: leader %s of epoch %d sends a log that ends at %d, but this one is committed up to %d under %s: "+
-			"stop this node and compare the logs", ErrBelowCommit, f.cfg.Leader, f.cfg.Epoch, b.End, known, f.cfg.Policy)}
+	if v, why := accept.Whole(b.End, accept.Log{Known: f.known(), Fenced: f.cfg.Policy.Fenced()}); v != accept.Take {
+		return &over{err: fmt.Errorf("%w: leader %s of epoch %d wants %s under %s: stop this node and compare the logs",
+			ErrBelowCommit, f.cfg.Leader, f.cfg.Epoch, why, f.cfg.Policy)}
 	}
 	alive := l.keepAlive()
 	taken, err := f.cfg.Taker.Take(b.Manifest)

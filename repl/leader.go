@@ -153,7 +153,6 @@ type Leader struct {
 	mu       struct {
 		sync.Mutex
 		ended        error // why leadership ended, nil while it lasts
-		voters       map[string]string
 		peers        map[string]*peer
 		acks         []quorum.Ack // reused
 		waiting      queue
@@ -187,12 +186,11 @@ func StartLeader(cfg LeaderConfig) (*Leader, error) {
 		kick: make(chan struct{}, 1), ready: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.commit.Store(uint64(cfg.Commit))
-	l.mu.voters = maps.Clone(cfg.Voters)
 	l.mu.peers = map[string]*peer{}
 	l.mu.room = make(chan struct{})
 	l.mu.quorum.since = l.started
-	for node := range cfg.Voters {
-		l.addPeer(node)
+	for node, incarnation := range cfg.Voters {
+		l.addPeer(node).SetVoter(incarnation)
 	}
 	l.wg.Add(1)
 	go l.runCommit()
@@ -226,8 +224,7 @@ func (l *Leader) Subscribe() (<-chan struct{}, func()) { return l.moved.subscrib
 // without counting it.
 func (l *Leader) SetVoter(node, incarnation string) {
 	l.mu.Lock()
-	l.mu.voters[node] = incarnation
-	l.addPeer(node).retired = false
+	l.addPeer(node).SetVoter(incarnation)
 	l.mu.Unlock()
 	poke(l.kick)
 }

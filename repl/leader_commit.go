@@ -75,17 +75,11 @@ func (l *Leader) advance(p record.Positions, ticked bool, fin []finished) []fini
 		return fin
 	}
 	l.mu.acks = l.mu.acks[:0]
-	for node, pe := range l.mu.peers {
-		if l.counts(node, pe) {
-			l.mu.acks = append(l.mu.acks, quorum.Ack{Received: pe.prog.Received(), Flushed: pe.prog.Flushed()})
-		}
+	for _, pe := range l.mu.peers {
+		l.mu.acks = pe.Acks(l.mu.acks)
 	}
 	was := l.Commit()
-	commit := quorum.Commit(l.cfg.Policy, l.cfg.Replicas, quorum.Self{Written: p.Written, Flush: p.Flush},
-		l.mu.acks, l.epochEnd, was)
-	if commit < was || commit > p.Append && commit != was {
-		panic(fmt.Sprintf("repl: commit position %d after %d, log ends at %d", commit, was, p.Append))
-	}
+	commit := l.rule().Advance(quorum.Self{Written: p.Written, Flush: p.Flush}, l.mu.acks, was)
 	l.commit.Store(uint64(commit))
 	for w := l.mu.waiting.first(); w != nil && w.end <= commit; w = l.mu.waiting.first() {
 		fin = append(fin, finished{waiter: l.mu.waiting.pop()})
@@ -150,7 +144,7 @@ func (l *Leader) observe(end record.Position, now time.Time) (events []func()) {
 	q.have, q.missing = 1, q.missing[:0:0]
 	for node, pe := range l.mu.peers {
 		events = append(events, l.follow(node, pe, end, now)...)
-		if l.counts(node, pe) && pe.inSync() {
+		if pe.Counts() && pe.InSync() {
 			q.have++
 		} else {
 			q.missing = append(q.missing, node)

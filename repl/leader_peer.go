@@ -4,38 +4,31 @@ import (
 	"time"
 
 	"baton/repl/progress"
+	"baton/repl/tally"
 	"baton/store/record"
 )
 
 // peer is a member as its leader knows it, over all of its sessions. Guarded
 // by Leader.mu.
 type peer struct {
-	prog        progress.Follower
-	giving      *giving  // the snapshot that its session sends, nil if none
-	session     *session // newest; nil when it is not connected
-	incarnation string   // of the newest session that was attached
-	remote      string
-	applied     record.Position
-	rtt         time.Duration // last append to its flushed ack
-	pingRTT     time.Duration // last heartbeat to its answer
-	reported    time.Time     // LearnerCaughtUp was last told
-	// retired is set once a learner has been offered for registration: from
-	// then on the incarnation that was registered before no longer counts, so
-	// that the two never count both. If that incarnation is the one that comes
-	// back it is offered in the same way, so the member is not lost.
-	retired bool
+	tally.Peer
+	prog    *progress.Follower // of the Peer
+	giving  *giving            // the snapshot that its session sends, nil if none
+	session *session           // newest; nil when it is not connected
+	remote  string
+	applied record.Position
+	rtt     time.Duration  // last append to its flushed ack
+	pingRTT time.Duration  // last heartbeat to its answer
 	state   progress.State // last one observed
 }
-
-// learnerInterval is how often a caught-up learner is reported.
-const learnerInterval = time.Second
 
 // addPeer returns the peer of a member, nil for this node itself. Call with mu
 // held or before the leader is shared.
 func (l *Leader) addPeer(node string) *peer {
 	pe := l.mu.peers[node]
 	if pe == nil {
-		pe = &peer{prog: progress.New(l.cfg.Progress, l.cfg.Now())}
+		pe = &peer{Peer: tally.New(l.cfg.Progress, l.cfg.Now())}
+		pe.prog = &pe.Prog
 		if node != l.cfg.Identity.Node {
 			l.mu.peers[node] = pe
 		}
@@ -43,15 +36,9 @@ func (l *Leader) addPeer(node string) *peer {
 	return pe
 }
 
-// counts reports whether what the peer acknowledged counts. Call with mu held.
-func (l *Leader) counts(node string, pe *peer) bool {
-	v := l.mu.voters[node]
-	return v != "" && pe.incarnation == v && !pe.retired
-}
-
-// inSync reports whether the peer is connected and near the leader's end.
-func (pe *peer) inSync() bool {
-	return pe.session != nil && pe.prog.IsAttached() && pe.prog.State() == progress.InSync
+// rule is what the commit position is computed by.
+func (l *Leader) rule() tally.Rule {
+	return tally.Rule{Policy: l.cfg.Policy, Replicas: l.cfg.Replicas, EpochEnd: l.epochEnd}
 }
 
 // follow notes how a peer's state changed and what that means. It returns what
@@ -67,16 +54,10 @@ func (l *Leader) follow(node string, pe *peer, end record.Position, now time.Tim
 			}
 		}
 	}
-	commit := l.Commit()
-	// A policy that commits without followers is always ahead of their disks
-	// while producers are at work, and promises nothing that needs the wait.
-	behind := pe.prog.Flushed() < commit && l.cfg.Policy.Fenced()
-	if l.counts(node, pe) || !pe.inSync() || behind || commit < l.epochEnd ||
-		now.Sub(pe.reported) < learnerInterval {
+	if !pe.LearnerCaughtUp(tally.Line{Commit: l.Commit(), EpochEnd: l.epochEnd, Fenced: l.cfg.Policy.Fenced()}, now) {
 		return events
 	}
-	pe.reported, pe.retired = now, true
-	incarnation := pe.incarnation
+	incarnation := pe.Incarnation
 	l.cfg.Logger.Info("learner caught up", keyPeer, node, "incarnation", incarnation, keyPosition, pe.prog.Flushed())
 	if f := l.cfg.Listener.LearnerCaughtUp; f != nil {
 		events = append(events, func() { f(node, incarnation) })

@@ -95,11 +95,14 @@ func (s *session) sendAppend() (more bool, err error) {
 	busy := l.mu.outstanding > 0
 	s.blocked = room == 0
 	current := s.pe.session == s
+	flight := int(next - s.pe.prog.Match())
 	l.mu.Unlock()
 	if room == 0 || next >= written || !current {
 		return false, nil
 	}
-	began := time.Now()
+	if state == progress.CatchingUp && busy && !s.paced(flight) {
+		return true, nil
+	}
 	b, err := l.cfg.Log.Read(next, min(room, chunkSize))
 	if err != nil {
 		if next < l.cfg.Log.Positions().Start {
@@ -118,9 +121,6 @@ func (s *session) sendAppend() (more bool, err error) {
 		return false, fmt.Errorf("send append at %d: %w", next, err)
 	}
 	s.sentCommit = commit
-	if state == progress.CatchingUp && busy {
-		s.pause(time.Since(began))
-	}
 	return true, nil
 }
 
@@ -138,12 +138,18 @@ func (s *session) sending(to record.Position) bool {
 	return true
 }
 
-// pause leaves a catch-up half of the time while producers are at work.
-func (s *session) pause(d time.Duration) {
-	t := time.NewTimer(min(d, pauseMax))
+// paced says whether a catch-up may go on now beside the producers that are at
+// work. If not, it has waited a little.
+func (s *session) paced(inFlight int) bool {
+	send, wait := s.pace.Next(s.l.cfg.Now(), s.l.Commit(), inFlight)
+	if send {
+		return true
+	}
+	t := time.NewTimer(min(wait, pauseMax))
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-s.stop:
 	}
+	return false
 }

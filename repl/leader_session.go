@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"baton/repl/diverge"
+	"baton/repl/pace"
 	"baton/repl/progress"
 	"baton/repl/transport"
 	"baton/repl/wire"
@@ -20,7 +21,7 @@ const (
 	// commitDelay is how long a moved commit position waits for an Append to
 	// travel with before it is sent alone.
 	commitDelay = time.Millisecond
-	// pauseMax bounds the pause after one chunk of a catch-up.
+	// pauseMax bounds how long a catch-up that is paced does not look up.
 	pauseMax = 50 * time.Millisecond
 )
 
@@ -45,6 +46,7 @@ type session struct {
 	rttAt  time.Time
 
 	sentCommit record.Position // runSend's own
+	pace       pace.Pacer      // of a catch-up or a snapshot; runSend's or runGive's own
 
 	giving *giving // set before runGive starts, nil in a session that sends the log
 }
@@ -187,10 +189,10 @@ func (l *Leader) attach(s *session, p transport.Peer, answer wire.Position) erro
 		return err
 	}
 	pe := s.pe
-	pe.incarnation, pe.remote, pe.applied = p.Incarnation, s.conn.Remote(), 0
-	pe.prog.Attached(answer.At, answer.LeaderEnd, l.cfg.Now())
+	pe.remote, pe.applied = s.conn.Remote(), 0
+	pe.Attached(p.Incarnation, answer.At, answer.LeaderEnd, l.cfg.Now())
 	pe.state = progress.Probing
-	voter := l.counts(p.Node, pe)
+	voter := pe.Counts()
 	l.mu.Unlock()
 	if f := l.cfg.Listener.FollowerAttached; f != nil {
 		f(FollowerAttached{Node: p.Node, Incarnation: p.Incarnation, Remote: s.conn.Remote(),
@@ -281,7 +283,7 @@ func (s *session) acked(a wire.Ack) error {
 	if wake {
 		s.blocked = false
 	}
-	counted := l.counts(s.node, s.pe)
+	counted := s.pe.Counts()
 	changed := s.pe.prog.State() != before
 	l.mu.Unlock()
 	if wake {

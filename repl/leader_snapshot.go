@@ -82,9 +82,8 @@ func (l *Leader) forget(s *session, p transport.Peer) error {
 		return errReplaced
 	}
 	pe := s.pe
-	pe.incarnation, pe.remote, pe.applied = p.Incarnation, s.conn.Remote(), 0
-	pe.prog.Attached(0, 0, l.cfg.Now())
-	pe.prog.Lost()
+	pe.remote, pe.applied = s.conn.Remote(), 0
+	pe.Replaced(p.Incarnation, l.cfg.Now())
 	pe.state = progress.Probing
 	return nil
 }
@@ -173,14 +172,17 @@ func (s *session) sendSnapshot() error {
 func (s *session) sendChunk() (more bool, err error) {
 	l, g := s.l, s.giving
 	l.mu.Lock()
-	next, room := g.next, l.cfg.Progress.Window-g.flight.bytes
+	next, inFlight := g.next, g.flight.bytes
+	room := l.cfg.Progress.Window - inFlight
 	idle := !g.started || room <= 0
 	busy := l.mu.outstanding > 0
 	l.mu.Unlock()
 	if idle {
 		return false, nil
 	}
-	began := time.Now()
+	if busy && !s.paced(inFlight) {
+		return true, nil
+	}
 	chunk, after, err := g.given.Next(next, min(room, chunkSize))
 	if err != nil {
 		return false, fmt.Errorf("read snapshot at %d: %w", next.At, err)
@@ -194,9 +196,6 @@ func (s *session) sendChunk() (more bool, err error) {
 	l.mu.Unlock()
 	if err := s.conn.SendChunk(l.cfg.Epoch, chunk); err != nil {
 		return false, fmt.Errorf("send snapshot at %d: %w", next.At, err)
-	}
-	if busy {
-		s.pause(time.Since(began))
 	}
 	return true, nil
 }

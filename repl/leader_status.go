@@ -65,8 +65,8 @@ func (l *Leader) Status() LeaderStatus {
 	}
 	s.CommitP50, s.CommitP99 = l.mu.latency.percentiles()
 	for node, pe := range l.mu.peers {
-		f := FollowerStatus{Node: node, Incarnation: pe.incarnation, State: pe.prog.State(),
-			Voter: l.counts(node, pe), Connected: pe.session != nil && pe.prog.IsAttached(),
+		f := FollowerStatus{Node: node, Incarnation: pe.Incarnation, State: pe.prog.State(),
+			Voter: pe.Counts(), Connected: pe.session != nil && pe.prog.IsAttached(),
 			Received: pe.prog.Received(), Flushed: pe.prog.Flushed(), Applied: pe.applied, Next: pe.prog.Next(),
 			LagBytes: pe.prog.LagBytes(end), Lag: pe.prog.LagTime(end, now), RTT: pe.rtt, Ping: pe.pingRTT}
 		if f.Connected {

@@ -82,8 +82,8 @@ func (l *Leader) lacking(node string) (lack string, err error) {
 	lack = "no voter is in sync"
 	for n, pe := range l.mu.peers {
 		switch {
-		case node != "" && n != node || !l.counts(n, pe):
-		case pe.inSync():
+		case node != "" && n != node || !pe.Counts():
+		case pe.InSync():
 			return "", nil
 		case n == node:
 			lack = fmt.Sprintf("%s is %s, %d bytes behind", n, pe.prog.State(), pe.prog.LagBytes(end))
@@ -120,7 +120,7 @@ func (l *Leader) eligible(node string) error {
 		return fmt.Errorf("%w already", ErrTransferring)
 	case node != "" && pe == nil:
 		return fmt.Errorf("%w: %s is not another member of the cluster", ErrNotCandidate, node)
-	case node != "" && (pe.session == nil || !l.counts(node, pe)):
+	case node != "" && (pe.session == nil || !pe.Counts()):
 		return fmt.Errorf("%w: %s is not connected as a voter", ErrNotCandidate, node)
 	}
 	return nil
@@ -143,7 +143,7 @@ func (l *Leader) heir(node string) (to, lack string, err error) {
 	}
 	var best record.Position
 	for n, pe := range l.mu.peers {
-		if node != "" && n != node || !l.counts(n, pe) || pe.session == nil {
+		if node != "" && n != node || !pe.Counts() || pe.session == nil {
 			continue
 		}
 		best = max(best, pe.prog.Flushed())

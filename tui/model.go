@@ -110,6 +110,8 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.done(msg)
 	case savedMsg:
 		m.saved(msg)
+	case taughtMsg:
+		m.taught(msg)
 	case tea.KeyMsg:
 		m.keys(msg)
 	case tea.MouseMsg:
@@ -168,7 +170,7 @@ func (m *Model) keyView() keymap.View {
 	return keymap.View{
 		Snap: m.live, Page: m.page().Name(), Target: m.target,
 		ReadOnly: m.cfg.ReadOnly, Launched: m.cfg.Launched, Can: m.cfg.Source.Can, Replay: m.player() != nil,
-		Undo: m.undo.action, Why: m.cfg.ReadOnlyWhy,
+		Taught: m.cfg.Lesson != nil, Undo: m.undo.action, Why: m.cfg.ReadOnlyWhy,
 	}
 }
 

@@ -152,7 +152,7 @@ func TestActionTable(t *testing.T) {
 		require.NotNil(t, a.Run, a.ID)
 		require.False(t, ids[a.ID], "two actions named %s", a.ID)
 		ids[a.ID] = true
-		if a.Scope != keymap.Chaos && a.ID != "undo" { // that only takes back what the menu did
+		if a.Scope != keymap.Chaos && a.ID != "undo" && a.ID != "lesson.go" { // one takes back what the menu did, the other asks in its own words
 			require.False(t, a.Mutates, "%s: one key outside the chaos menu must not change the cluster", a.ID)
 		}
 		for _, k := range a.Keys {
@@ -168,7 +168,7 @@ func TestActionTable(t *testing.T) {
 		}
 	}
 	mutating := slices.DeleteFunc(slices.Clone(table), func(a action) bool { return !a.Mutates })
-	require.Len(t, mutating, len(data.Verbs())+1, "a new action that changes the cluster needs its tests")
+	require.Len(t, mutating, len(data.Verbs())+2, "a new action that changes the cluster needs its tests")
 }
 
 // run gives a message to the model and performs the commands that follow by

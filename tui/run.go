@@ -66,8 +66,9 @@ type Config struct {
 	ReadOnly bool // refuse every action that changes the cluster
 	// ReadOnlyWhy is said instead of the usual reason.
 	ReadOnlyWhy string
-	ExportDir   string // where reports and pictures are saved, "" is nowhere
-	Remote      bool   // somebody else's terminal: no shell, no files
+	Lesson      Teacher // leads the lesson under way, nil if there is none
+	ExportDir   string  // where reports and pictures are saved, "" is nowhere
+	Remote      bool    // somebody else's terminal: no shell, no files
 	Theme       style.Theme
 	NoMouse     bool
 	In, Out     *os.File // default stdin and stdout; both must be a terminal, and two files

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"baton/zkclient"
+	"baton/zkclient/ensemble"
 	"baton/zkclient/internal/faultproxy"
 	"baton/zkclient/zktest"
 )
@@ -24,7 +26,21 @@ const (
 )
 
 // servers are the kinds of server that the tests run against.
-var servers = map[string]func(testing.TB) string{"zookeeper": zktest.Real, "devserver": zktest.Dev}
+var servers = map[string]func(testing.TB) string{"zookeeper": zktest.Real, "devserver": zktest.Dev, "ensemble": follower}
+
+// follower is one server of a real ensemble, and not the one that leads.
+func follower(t testing.TB) string {
+	if testing.Short() {
+		t.Skip("starts three Java processes")
+	}
+	for _, s := range zktest.Ensemble(t, 3).Servers() {
+		if s.Mode() == ensemble.ModeFollower {
+			return s.Address
+		}
+	}
+	t.Fatal("no server follows")
+	return ""
+}
 
 func TestClient(t *testing.T) {
 	for kind, start := range servers {
@@ -39,7 +55,13 @@ func TestClient(t *testing.T) {
 			t.Run("password", func(t *testing.T) { testPassword(t, addr) })
 			t.Run("close ends the session and leaves no goroutine", func(t *testing.T) { testClose(t, addr) })
 			t.Run("listener and subscription see the newest state", func(t *testing.T) { testStates(t, addr) })
-			t.Run("an empty server is recovered from", func(t *testing.T) { testWiped(t, addr, start(t), kind) })
+			t.Run("a listener that blocks and watches that nobody reads hold up nothing", func(t *testing.T) { testBlocked(t, addr) })
+			t.Run("an empty server is recovered from", func(t *testing.T) {
+				if kind == "ensemble" { // whose wiped twin would be three more processes
+					start = zktest.Real
+				}
+				testWiped(t, addr, start(t), kind)
+			})
 		})
 	}
 }
@@ -324,7 +346,7 @@ func testWiped(t *testing.T, addr, wiped, kind string) {
 	<-s.Done()
 	_, _, err = s.Get(within(t, waitMax), "/")
 	require.ErrorIs(t, err, zkclient.ErrSessionExpired)
-	if kind == "zookeeper" { // which closes the connection for ever and never says expired
+	if kind != "devserver" { // the real one closes the connection for ever and never says expired
 		require.ErrorIs(t, err, zkclient.ErrRefused)
 	}
 	after := connected(t, c)
@@ -429,6 +451,80 @@ func testStates(t *testing.T, addr string) {
 	cancel()
 	require.NoError(t, p.Heal())
 	require.Eventually(t, func() bool { return listener().Connected }, waitMax, poll)
+}
+
+// testBlocked has a caller that never returns from its Listener and one that
+// reads no watch: the library's own goroutines must never wait for them.
+func testBlocked(t *testing.T, addr string) {
+	p := proxy(t, addr)
+	release := make(chan struct{})
+	c := connect(t, zkclient.Config{Servers: []string{p.Addr()}, Listener: func(zkclient.State) { <-release }})
+	defer close(release)
+	other := connect(t, zkclient.Config{Servers: []string{addr}})
+	ctx := within(t, waitMax)
+	r := root(t, c)
+	before := connected(t, c)
+	for range 5 { // each makes more session events than the library's channel holds
+		for range 20 {
+			_, _, _, err := c.GetW(ctx, r)
+			require.NoError(t, err)
+			_, err = other.Set(ctx, r, nil, zkclient.AnyVersion)
+			require.NoError(t, err)
+		}
+		s, err := c.Session(ctx)
+		require.NoError(t, err)
+		detached := s.Detached()
+		p.Cut()
+		<-detached
+		_, _, err = c.Get(ctx, r)
+		require.NoError(t, err)
+	}
+	after := connected(t, c)
+	require.Equal(t, before.SessionID, after.SessionID)
+	require.Zero(t, after.Expiries)
+}
+
+// TestRolledBackServer puts a real server back to an older copy of its data
+// while a client is attached, as a restored backup does. The server then refuses
+// the client, which has seen later changes, for ever and without saying that its
+// session is over.
+func TestRolledBackServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a Java process twice")
+	}
+	e := zktest.Ensemble(t, 1)
+	server, data := e.Servers()[0], e.Dir()
+	writer := connect(t, zkclient.Config{Servers: e.Addresses()})
+	ctx := within(t, 3*waitMax)
+	_, err := writer.Create(ctx, "/kept", nil, zkclient.Persistent)
+	require.NoError(t, err)
+	require.NoError(t, server.Process.Stop())
+	backup := t.TempDir()
+	require.NoError(t, os.CopyFS(backup, os.DirFS(data)))
+	require.NoError(t, server.Process.Start())
+	require.NoError(t, e.Await(ctx))
+
+	c := connect(t, zkclient.Config{Servers: e.Addresses(), SessionTimeout: 30 * time.Second, RefusedLimit: 500 * time.Millisecond})
+	_, err = c.Create(ctx, "/lost", nil, zkclient.Persistent)
+	require.NoError(t, err)
+	s, err := c.Session(ctx)
+	require.NoError(t, err)
+	require.NoError(t, server.Process.Kill())
+	require.NoError(t, os.RemoveAll(data))
+	require.NoError(t, os.CopyFS(data, os.DirFS(backup)))
+	require.NoError(t, server.Process.Start())
+	require.NoError(t, e.Await(ctx))
+	select {
+	case <-s.Done():
+	case <-ctx.Done():
+		t.Fatal("the client waits for ever")
+	}
+	_, _, err = s.Get(ctx, "/kept")
+	require.ErrorIs(t, err, zkclient.ErrRefused)
+	exists, _, err := c.Exists(ctx, "/lost")
+	require.NoError(t, err)
+	require.False(t, exists)
+	require.EqualValues(t, 1, c.State().Expiries)
 }
 
 func TestNoZooKeeper(t *testing.T) {

@@ -13,13 +13,13 @@ import (
 func benchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure: bench failover, bench messages",
+		Short: "Measure: bench failover, bench catchup, bench messages",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError("say what to measure: baton bench failover, or baton bench messages")
+			return usageError("say what to measure: baton bench failover, baton bench catchup, or baton bench messages")
 		},
 	}
-	c.AddCommand(benchFailoverCommand(), benchMessagesCommand())
+	c.AddCommand(benchFailoverCommand(), benchCatchUpCommand(), benchMessagesCommand())
 	return c
 }
 

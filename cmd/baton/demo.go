@@ -17,6 +17,7 @@ import (
 
 	"baton/demo"
 	"baton/demo/cluster"
+	"baton/demo/lesson"
 	"baton/demo/load"
 	"baton/tui"
 	"baton/tui/data"
@@ -32,6 +33,8 @@ type demoFlags struct {
 	load             load.Config
 	console          consoleFlags
 	record           recordFlags
+	lesson           string
+	listLessons      bool
 }
 
 func demoCommand() *cobra.Command {
@@ -49,6 +52,14 @@ summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.cluster.Nodes < 1 || f.cluster.BasePort < 1 { // the packages below take 0 for their default
 				return usageError("--nodes is %d and --base-port %d: both are at least 1", f.cluster.Nodes, f.cluster.BasePort)
+			}
+			if f.listLessons {
+				return listLessons(cmd.OutOrStdout())
+			}
+			if f.lesson != "" {
+				if err := f.prepareLesson(cmd); err != nil {
+					return err
+				}
 			}
 			if f.headless {
 				return f.runHeadless(cmd)
@@ -83,6 +94,8 @@ summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
 	fl.StringVar(&f.cluster.ZKPath, "zk-path", "", "ZooKeeper path; default /baton/demo, or one of this run with --zk")
 	fl.DurationVar(&f.cluster.ElectionTimeout, "election-timeout", 0, "of the nodes; 0 = their default of 1s")
 	fl.DurationVar(&f.cluster.ZKSessionTimeout, "zk-session-timeout", 0, "of the nodes; 0 = their default of 4s")
+	fl.StringVar(&f.lesson, "lesson", "", "take a guided lesson; with --headless it leads itself and exits 0 only if the cluster showed all of it")
+	fl.BoolVar(&f.listLessons, "list-lessons", false, "name the lessons and stop")
 	f.console.add(c)
 	f.record.add(c)
 	return c
@@ -96,7 +109,32 @@ func launchFailure(err error) error {
 	return exitError{exitUnreachable, err}
 }
 
+// prepareLesson checks the flags that a lesson decides itself and sets what it needs.
+func (f *demoFlags) prepareLesson(cmd *cobra.Command) error {
+	l, err := lesson.Find(f.lesson)
+	if err != nil {
+		return usageError("--lesson: %w", err)
+	}
+	for _, name := range []string{"for", "fault", "sync", "nodes"} {
+		if cmd.Flags().Changed(name) {
+			return usageError("--%s does not go with --lesson: the lesson decides it", name)
+		}
+	}
+	if l.Name == "zookeeper" && len(f.cluster.ZooKeeper) > 0 {
+		return usageError("the lesson zookeeper stops ZooKeeper: it needs one of its own, without --zk")
+	}
+	l.Prepare(&f.cluster, &f.load)
+	return nil
+}
+
 func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
+	if f.lesson != "" {
+		l, err := lesson.Find(f.lesson)
+		if err != nil {
+			return usageError("--lesson: %w", err)
+		}
+		return f.runLesson(cmd, l)
+	}
 	faults, err := cluster.ParseFaults(f.faults)
 	if err != nil {
 		return usageError("--fault: %w", err)
@@ -116,7 +154,7 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 	}
 	defer closeRecord(rec, cmd.ErrOrStderr())
 	if rec != nil {
-		cfg.Watch = func(c *cluster.Cluster, l *load.Load) (func(), error) { return watchHeadless(c, l, rec) }
+		cfg.Watch = func(c *cluster.Cluster, l *load.Load) (func(), error) { return watchHeadless(c, l, rec, nil) }
 	}
 	r, err := demo.Headless(cmd.Context(), cfg)
 	if err != nil {
@@ -135,9 +173,9 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 }
 
 // watchHeadless records a run that nobody looks at.
-func watchHeadless(c *cluster.Cluster, l *load.Load, to *record.Writer) (func(), error) {
+func watchHeadless(c *cluster.Cluster, l *load.Load, to *record.Writer, view func() *data.Lesson) (func(), error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	src, stopTree, err := localSource(ctx, c, &localCluster{c: c, load: l, begun: time.Now()}, nil)
+	src, stopTree, err := localSource(ctx, c, &localCluster{c: c, load: l, begun: time.Now()}, view, nil)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -190,14 +228,19 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 		}
 	}()
 	rec, err := f.record.open(record.Header{Cluster: "demo", Launched: true}, cmd.ErrOrStderr())
+	session := f.lead(ctx, local)
 	var src *data.Source
 	stopTree := func() {}
 	if err == nil {
-		src, stopTree, err = localSource(ctx, c, local, logger)
+		src, stopTree, err = localSource(ctx, c, local, lessonView(session), logger)
 	}
 	if err == nil {
-		err = tui.Run(ctx, tui.Config{Source: tee(src, rec), Cluster: "demo", Launched: true, Theme: theme,
-			NoMouse: f.console.noMouse, ExportDir: exportDir(), Logger: logger})
+		cfg := tui.Config{Source: tee(src, rec), Cluster: "demo", Launched: true, Theme: theme,
+			NoMouse: f.console.noMouse, ExportDir: exportDir(), Logger: logger}
+		if session != nil {
+			cfg.Lesson = session
+		}
+		err = tui.Run(ctx, cfg)
 		stopTree()
 	}
 	cancel()
@@ -255,12 +298,12 @@ func consoleLog(dir string) (*slog.Logger, func()) {
 	return slog.New(slog.NewTextHandler(file, nil)), func() { file.Close() }
 }
 
-func localSource(ctx context.Context, c *cluster.Cluster, local data.Local, logger *slog.Logger) (*data.Source, func(), error) {
+func localSource(ctx context.Context, c *cluster.Cluster, local data.Local, view func() *data.Lesson, logger *slog.Logger) (*data.Source, func(), error) {
 	tree, err := watchTree(c.ZooKeeper(), c.ZKPath(), logger)
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg := data.Config{Cluster: "demo", Local: local, Tree: tree.read, TreeChanged: tree.changed, ZKServers: c.ZooKeeper(), Logger: logger}
+	cfg := data.Config{Cluster: "demo", Local: local, Tree: tree.read, TreeChanged: tree.changed, ZKServers: c.ZooKeeper(), Lesson: view, Logger: logger}
 	for _, name := range c.NodeNames() {
 		cfg.Nodes = append(cfg.Nodes, data.Endpoint{ID: name, Admin: c.AdminAddresses()[name]})
 	}

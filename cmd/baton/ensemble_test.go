@@ -28,7 +28,7 @@ func TestDemoOnARealEnsemble(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	o := baton(t, "", "demo", "--headless", "--json", "--for", "14s", "--rate", "200", "--zk", "ensemble",
+	o := batonWithin(t, 5*patience, nil, "", "demo", "--headless", "--json", "--for", "14s", "--rate", "200", "--zk", "ensemble",
 		"--base-port", strconv.Itoa(clustertest.FreeBase(t)), "--fault",
 		"kill-zookeeper:1@1s,start-zookeeper@3s,kill-zookeeper:leader@6s,kill-leader@6s,restart@8s,start-zookeeper@8s,stop-zookeeper@11s,start-zookeeper@12s")
 	require.Zero(t, o.code, o.stderr)
@@ -49,4 +49,24 @@ func TestDemoOnARealEnsemble(t *testing.T) {
 	}
 	i := slices.IndexFunc(r.Faults[1:], func(f struct{ Name, Node, Error string }) bool { return f.Name == "kill-zookeeper" })
 	require.True(t, strings.HasPrefix(r.Faults[1+i].Node, "zookeeper"), "the leader is named: %v", r.Faults)
+}
+
+// TestZooKeeperCommandRunsRealServers serves an ensemble to others.
+func TestZooKeeperCommandRunsRealServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three Java processes")
+	}
+	if _, err := ensemble.Find(); err != nil {
+		if os.Getenv(zktest.RequireEnv) == "1" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	base, err := zktest.FreeBase(3)
+	require.NoError(t, err)
+	p := start(t, "zk", "--ensemble", "3", "--listen", "127.0.0.1:"+strconv.Itoa(base), "--data-dir", t.TempDir())
+	at, ok := strings.CutPrefix(p.line(t), "listening on ")
+	require.True(t, ok)
+	require.Len(t, strings.Split(at, ","), 3)
+	baton(t, "", "status", "--zk", at, "--zk-path", "/x").refused(t, 3, "there is no cluster at /x")
 }

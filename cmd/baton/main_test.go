@@ -70,7 +70,13 @@ func baton(t *testing.T, in string, args ...string) outcome {
 
 func batonWith(t *testing.T, env []string, in string, args ...string) outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	return batonWithin(t, patience, env, in, args...)
+}
+
+// batonWithin is for commands that take long by themselves.
+func batonWithin(t *testing.T, limit time.Duration, env []string, in string, args ...string) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Getenv(builtAs), args...)
 	cmd.Env = append(cleanEnv(), env...)
@@ -86,9 +92,10 @@ func batonWith(t *testing.T, env []string, in string, args ...string) outcome {
 	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// cleanEnv is the environment without settings of the command.
+// cleanEnv is the environment without settings of the command, but for one: the
+// tests leave no recordings behind.
 func cleanEnv() []string {
-	var out []string
+	out := []string{"BATON_RECORD=off"}
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "BATON_") {
 			out = append(out, e)

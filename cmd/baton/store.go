@@ -63,11 +63,12 @@ func oneDir(cmd *cobra.Command, args []string) error {
 func storeVerifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify DIR",
-		Short: "Check META, every segment and every batch",
+		Short: "Check META, every segment, every batch and every record",
 		Args:  oneDir,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f := &findings{out: cmd.OutOrStdout()}
 			w := inspect.Walker{Dir: args[0], Finding: f.add}
+			w.Batch = w.Bodies
 			err := w.Walk()
 			if err == nil && f.n == 0 {
 				fmt.Fprintf(cmd.OutOrStdout(), "fine: %d segments, positions %d to %d, %d epochs\n", w.Segments, w.Start, w.End, len(w.Boundaries))
@@ -120,8 +121,12 @@ func printStats(w io.Writer, s inspect.Stats) {
 			fmt.Fprintf(w, "queue %q: %d enqueued and %d acknowledged since the log's start; ask a node for the depth\n", q.Name, q.Enqueued, q.Acked)
 			continue
 		}
-		fmt.Fprintf(w, "queue %q: %d enqueued, %d acknowledged, %d left\n", q.Name, q.Enqueued, q.Acked, q.Depth)
+		fmt.Fprintf(w, "queue %q: %d enqueued, %d acknowledged, %d left, %d duplicates refused\n", q.Name, q.Enqueued, q.Acked, q.Depth, q.Duplicates)
 	}
+	for _, s := range s.Subscriptions {
+		fmt.Fprintf(w, "durable subscription %q of client %q to %q\n", s.Name, s.ClientID, s.Destination)
+	}
+	fmt.Fprintf(w, "%d ids suppress duplicates\n", s.IDs)
 }
 
 func storeDumpCommand() *cobra.Command {

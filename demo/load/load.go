@@ -38,6 +38,7 @@ type Load struct {
 	mu     sync.Mutex // guards the rest
 	gauge  gauge
 	closed bool
+	gate   chan struct{} // closed when held consumers may go on; nil while they are not held
 }
 
 // Start connects in the background and sends at once; consumers subscribe as
@@ -127,6 +128,9 @@ func (l *Load) runSubscribe(c *client.Client, number int, dest string) {
 // receive enters a delivery and acknowledges it. Consumers and their
 // connections get numbers that do not meet.
 func (l *Load) receive(number int, m *client.Message) {
+	if !l.passGate() {
+		return
+	}
 	k, err := ledger.ParseKey(m.Header.Get(KeyHeader))
 	if err != nil {
 		k = ledger.Key{Producer: -1} // not ours: the ledger calls it never sent

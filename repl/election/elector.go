@@ -1,6 +1,7 @@
 package election
 
 import (
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"time"
@@ -18,6 +19,8 @@ type Config struct {
 	// JoinGrace is how long a quorum waits for the remaining members at the
 	// very first election. Default 200 ms.
 	JoinGrace time.Duration
+	// Ballot makes up a name that nobody ever made up. Default: a random one.
+	Ballot func() string
 }
 
 func (c Config) withDefaults() Config {
@@ -26,6 +29,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.JoinGrace <= 0 {
 		c.JoinGrace = 200 * time.Millisecond
+	}
+	if c.Ballot == nil {
+		c.Ballot = rand.Text
 	}
 	return c
 }
@@ -39,6 +45,11 @@ type Elector struct {
 	wake    time.Duration
 	suspect record.Epoch
 	decided decision
+
+	read    bool   // something was read
+	reads   uint64 // View.Reads of the connection that the rest is about
+	found   string // the ballot that the cluster node had when it was first read
+	watched string // a ballot that came after that one, "" if none did
 }
 
 // decision is the newest outcome of an election that this process has seen.
@@ -83,6 +94,7 @@ func (e *Elector) step(v View, s Self) Step {
 		}
 		return wait("ZooKeeper does not answer")
 	}
+	e.watch(v)
 	if !v.Exists {
 		return e.form(v, s)
 	}
@@ -99,6 +111,18 @@ func (e *Elector) step(v View, s Self) Step {
 		return e.sealing(v, s)
 	default:
 		return e.elected(v, s)
+	}
+}
+
+// watch notes which election was seen to begin, on one connection. ZooKeeper
+// that goes back to an older copy may show an election as open that was decided,
+// with promises that are used up. It cannot do so to whoever was connected from
+// its beginning on.
+func (e *Elector) watch(v View) {
+	if v.Reads != e.reads || !e.read {
+		e.read, e.reads, e.found, e.watched = true, v.Reads, v.Cluster.Ballot, ""
+	} else if v.Cluster.Ballot != e.found {
+		e.watched = v.Cluster.Ballot
 	}
 }
 
@@ -242,9 +266,12 @@ func (e *Elector) sealing(v View, s Self) Step {
 		return e.start(v, s, voters, fmt.Sprintf("epoch %d was decided already (%s), ZooKeeper went back", e.decided.epoch, e.decided.leader))
 	}
 	if s.Sealed < c.Epoch {
-		return Step{Kind: Seal, Epoch: c.Epoch}
+		return Step{Kind: Seal, Epoch: c.Epoch, Ballot: c.Ballot}
 	}
-	sealed := sealedFor(voters, c.Epoch)
+	if s.SealedHere == c.Epoch && s.SealedFor != c.Ballot {
+		return e.start(v, s, voters, fmt.Sprintf("epoch %d was begun before, ZooKeeper went back", c.Epoch))
+	}
+	sealed := sealedFor(voters, c)
 	need := quorum.Size(c.Replicas)
 	if len(sealed) >= need && c.Old.quorum(sealed) {
 		if awaited(voters, sealed, c.Prefer) && !e.held("prefer", key(v), e.cfg.ElectionTimeout) {
@@ -252,6 +279,12 @@ func (e *Elector) sealing(v View, s Self) Step {
 		}
 		if m, ok := newer(voters, sealed, c.Epoch); ok && !e.held("newer", key(v), e.cfg.ElectionTimeout) {
 			return wait("for %s, whose log is of epoch %d", m.Node, m.LastEpoch)
+		}
+		if e.watched == "" || e.watched != c.Ballot {
+			if !e.held("unwatched", key(v), e.cfg.ElectionTimeout) {
+				return wait("for a member that saw epoch %d begin to elect", c.Epoch)
+			}
+			return e.start(v, s, voters, fmt.Sprintf("epoch %d is left by those who saw it begin", c.Epoch))
 		}
 		if !e.turn("elect", key(v), sealed, s) {
 			return wait("for %s to elect", sealed[0].Node)
@@ -302,7 +335,7 @@ func (e *Elector) elected(v View, s Self) Step {
 	if e.redecided(c) {
 		return e.start(v, s, voters, fmt.Sprintf("epoch %d was decided for %s, ZooKeeper went back", e.decided.epoch, e.decided.leader))
 	}
-	if c.Leader == s.Node && s.SealedHere == c.Epoch && s.Unfit == "" && s.registered(c) {
+	if c.Leader == s.Node && s.SealedHere == c.Epoch && s.SealedFor == c.Ballot && s.unable() == "" && s.registered(c) {
 		return Step{Kind: Promote, Epoch: c.Epoch, Reason: "elected"}
 	}
 	why := e.suspicion(v, s)
@@ -345,8 +378,8 @@ func (e *Elector) follow(v View, s Self, why string) Step {
 func (e *Elector) suspicion(v View, s Self) string {
 	c := v.Cluster
 	if c.Leader == s.Node {
-		if s.Unfit != "" {
-			return s.Unfit
+		if why := s.unable(); why != "" {
+			return why
 		}
 		return s.Node + " was restarted and never leads an epoch twice"
 	}
@@ -373,13 +406,15 @@ func (e *Elector) start(v View, s Self, order []Member, why string) Step {
 	if !e.turn("start", key(v), order, s) {
 		return wait("for %s to begin epoch %d: %s", first(order), top+1, why)
 	}
-	return Step{Kind: StartElection, Cluster: Next(v.Cluster, top, ""), Reason: why}
+	return Step{Kind: StartElection, Cluster: Next(v.Cluster, top, "", e.cfg.Ballot()), Reason: why}
 }
 
 // Next is the cluster node that begins the election after epoch top. prefer
-// names the node that wins a tie: "" unless leadership is handed over.
-func Next(c Cluster, top record.Epoch, prefer string) Cluster {
+// names the node that wins a tie: "" unless leadership is handed over. ballot
+// was never used before.
+func Next(c Cluster, top record.Epoch, prefer, ballot string) Cluster {
 	w := c.clone()
+	w.Ballot = ballot
 	w.Epoch, w.Phase, w.Leader, w.Prefer = max(top, c.Epoch)+1, PhaseSealing, "", prefer
 	return w
 }

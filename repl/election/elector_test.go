@@ -37,18 +37,28 @@ func self(node string, change ...func(*election.Self)) election.Self {
 	for _, f := range change {
 		f(&s)
 	}
+	if s.SealedHere == 6 {
+		s.SealedFor = "b6"
+	}
 	return s
+}
+
+// watching has been connected to ZooKeeper since before the election began.
+func watching(cfg ...election.Config) *election.Elector {
+	e := election.New(append(cfg, election.Config{})[0])
+	e.Decide(t0, election.View{Connected: true}, election.Self{Node: "n2", Incarnation: "i2", Replicas: 3})
+	return e
 }
 
 func dead(s *election.Self) { s.LinkUp, s.LinkDead = false, 5 }
 
 func sealing(sealed ...string) func(*election.View) {
 	return func(v *election.View) {
-		v.Cluster.Epoch, v.Cluster.Phase, v.Cluster.Leader = 6, election.PhaseSealing, ""
+		v.Cluster.Epoch, v.Cluster.Phase, v.Cluster.Leader, v.Cluster.Ballot = 6, election.PhaseSealing, "", "b6"
 		for _, n := range sealed {
 			for i := range v.Members {
 				if v.Members[i].Node == n {
-					v.Members[i].Sealed, v.Members[i].Position = 6, 100
+					v.Members[i].Sealed, v.Members[i].Position, v.Members[i].Ballot = 6, 100, "b6"
 				}
 			}
 		}
@@ -203,7 +213,7 @@ func TestDecide(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			d := election.New(election.Config{}).Decide(t0, c.view, c.self)
+			d := watching().Decide(t0, c.view, c.self)
 			require.Equal(t, c.kind.String(), d.Kind.String(), d.Reason)
 			require.Equal(t, c.suspect, d.Suspect, d.Reason)
 			if c.check != nil {
@@ -227,9 +237,9 @@ func TestGrowing(t *testing.T) {
 
 	grown := three(sealing("n2", "n3"), func(v *election.View) { v.Cluster.Old = old })
 	n2 := self("n2", func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 })
-	require.Equal(t, election.Wait, election.New(election.Config{}).Decide(t0, grown, n2).Kind, "without the one that holds the data")
+	require.Equal(t, election.Wait, watching().Decide(t0, grown, n2).Kind, "without the one that holds the data")
 	grown = three(sealing("n1", "n2"), func(v *election.View) { v.Cluster.Old = old })
-	d = election.New(election.Config{}).Decide(t0, grown, self("n1", func(s *election.Self) { s.Leading, s.Sealed, s.SealedHere = 0, 6, 6 }))
+	d = watching().Decide(t0, grown, self("n1", func(s *election.Self) { s.Leading, s.Sealed, s.SealedHere = 0, 6, 6 }))
 	require.Equal(t, election.Elect, d.Kind)
 
 	lead := three(func(v *election.View) { v.Cluster.Old = old })
@@ -295,6 +305,82 @@ func TestZooKeeperForgetsAnOutcome(t *testing.T) {
 		require.Equal(t, election.StartElection, d.Kind, d.Reason)
 		require.Equal(t, record.Epoch(7), d.Cluster.Epoch)
 	})
+}
+
+// An election that is found open, and not seen to begin, may have been decided:
+// ZooKeeper may have gone back. What was promised for it then counts no more.
+func TestElectionThatWasNotSeenToBegin(t *testing.T) {
+	open := three(sealing("n2", "n3"))
+	s := self("n2", idle, func(s *election.Self) { s.Sealed, s.SealedHere = 6, 6 })
+	t.Run("is not decided, but followed by another", func(t *testing.T) {
+		e := election.New(election.Config{})
+		d := e.Decide(t0, open, s)
+		require.Equal(t, election.Wait, d.Kind)
+		require.Equal(t, time.Second, d.Wake)
+		d = e.Decide(t0.Add(time.Second), open, s)
+		for at := time.Second; d.Kind == election.Wait && at < 5*time.Second; at += time.Second {
+			d = e.Decide(t0.Add(at), open, s)
+		}
+		require.Equal(t, election.StartElection, d.Kind, d.Reason)
+		require.Equal(t, record.Epoch(7), d.Cluster.Epoch)
+		require.NotEqual(t, "b6", d.Cluster.Ballot)
+	})
+	t.Run("is not decided after another connection", func(t *testing.T) {
+		e := watching()
+		again := open
+		again.Reads++
+		require.Equal(t, election.Wait, e.Decide(t0, again, s).Kind)
+		require.Equal(t, election.Elect, watching().Decide(t0, open, s).Kind)
+	})
+	t.Run("a promise for another beginning of the same epoch does not count", func(t *testing.T) {
+		v := three(sealing("n2", "n3"), func(v *election.View) { v.Members[2].Ballot = "older" })
+		require.Equal(t, election.Wait, watching().Decide(t0, v, s).Kind)
+	})
+	t.Run("who promised the epoch for another beginning asks for the next", func(t *testing.T) {
+		other := s
+		other.SealedFor = "older"
+		e := watching()
+		d := e.Decide(t0, open, other)
+		for at := time.Second; d.Kind == election.Wait && at < 5*time.Second; at += time.Second {
+			d = e.Decide(t0.Add(at), open, other)
+		}
+		require.Equal(t, election.StartElection, d.Kind, d.Reason)
+		require.Contains(t, d.Reason, "was begun before")
+	})
+	t.Run("nor does it lead", func(t *testing.T) {
+		v := three(sealing("n2", "n3"), func(v *election.View) { v.Cluster.Phase, v.Cluster.Leader = election.PhaseElected, "n2" })
+		require.Equal(t, election.Promote, watching().Decide(t0, v, s).Kind)
+		other := s
+		other.SealedFor = "older"
+		require.Equal(t, election.Wait, watching().Decide(t0, v, other).Kind)
+	})
+}
+
+// A disk that comes late promises what it sees: should ZooKeeper forget, it is
+// told from one that never was in a cluster. Seed 1977836693752750.
+func TestLateDiskPromises(t *testing.T) {
+	fresh := self("n3", idle, func(s *election.Self) { s.Incarnation, s.LastEpoch, s.Sealed = "new", 0, 0 })
+	d := election.New(election.Config{}).Decide(t0, three(), fresh)
+	require.Equal(t, election.Promise, d.Kind)
+	require.Equal(t, record.Epoch(5), d.Epoch)
+	fresh.Sealed = 5
+	require.Equal(t, election.Follow, election.New(election.Config{}).Decide(t0, three(), fresh).Kind)
+}
+
+// Of three, two were there for the election and one of these lost its disk
+// before anything was committed: the third counts as soon as it registered.
+// Seed 1977836693753145.
+func TestNewcomersCount(t *testing.T) {
+	c := three().Cluster
+	s := self("n1", func(s *election.Self) { s.Voters = map[string]string{"n1": "i1", "n3": "i3"} })
+	require.Equal(t, map[string]string{"n2": "i2"}, election.Newcomers(c, s))
+	s.Voters["n2"] = ""
+	require.Empty(t, election.Newcomers(c, s), "known, and brought up to date first")
+	delete(s.Voters, "n2")
+	c.Epoch = 6
+	require.Empty(t, election.Newcomers(c, s), "registered in another epoch")
+	c.Epoch, s.Leading = 5, 0
+	require.Empty(t, election.Newcomers(c, s), "does not lead")
 }
 
 func TestMayReplace(t *testing.T) {
@@ -391,7 +477,7 @@ func TestHistoryOfALargerClusterIsNotTakenOver(t *testing.T) {
 func TestRuleIsTheOneThatTheWinnerNeeded(t *testing.T) {
 	v := three(sealing("n1", "n2", "n3"), func(v *election.View) { v.Members[2].Weight = 9 })
 	s := self("n1", func(s *election.Self) { s.Leading, s.Sealed, s.SealedHere = 0, 6, 6 })
-	d := election.New(election.Config{}).Decide(t0, v, s)
+	d := watching().Decide(t0, v, s)
 	require.Equal(t, election.Elect, d.Kind)
 	require.Equal(t, "n3 leads epoch 6: highest weight", d.Reason)
 }

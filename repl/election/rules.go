@@ -94,11 +94,12 @@ func highestSealed(v View, s Self) record.Epoch {
 	return top
 }
 
-// sealedFor returns the voters that promised epoch and published their end.
-func sealedFor(voters []Member, epoch record.Epoch) []Member {
+// sealedFor returns the voters that promised the epoch of c as it was begun
+// here, and published their end.
+func sealedFor(voters []Member, c Cluster) []Member {
 	var out []Member
 	for _, m := range voters {
-		if m.Sealed == epoch && m.Position >= 0 {
+		if m.Sealed == c.Epoch && m.Ballot == c.Ballot && m.Position >= 0 {
 			out = append(out, m)
 		}
 	}
@@ -228,7 +229,7 @@ func MayReplace(c Cluster, node, incarnation string, inSync int) bool {
 // the next election would count it too. Without it, a leader whose voters lost
 // a disk before its first commit could never commit at all.
 func Newcomers(c Cluster, s Self) map[string]string {
-	if s.Leading == 0 || c.Epoch != s.Leading || c.Phase != PhaseElected || c.Leader != s.Node {
+	if !MayRegister(c, s) {
 		return nil
 	}
 	var list map[string]string

@@ -26,6 +26,11 @@ type Cluster struct {
 	Phase    Phase
 	Leader   string // node id; empty while sealing, or if there never was one
 	Prefer   string // node id that wins a tie, for a planned transfer
+	// Ballot is made up by whoever begins Epoch, so that two beginnings of it
+	// differ. The write that begins an epoch and the one that decides it are sent
+	// once, on the connection whose view they are from, or not at all: repeated
+	// after ZooKeeper went back, they would begin or decide it again.
+	Ballot string
 
 	// Old is the configuration that the data was written under, while fewer
 	// replicas than now may hold it: an election needs a quorum of both, until
@@ -60,6 +65,7 @@ type Member struct {
 	LastEpoch   record.Epoch // of the last record of its log
 	Position    int64        // durable end of its log since it sealed Sealed; -1 = it takes no part
 	Sealed      record.Epoch // highest epoch it promised
+	Ballot      string       // the beginning of it that Position is for, "" = none
 	Suspect     record.Epoch // the epoch whose leader it cannot reach, 0 = none
 	Weight      int          // breaks ties only
 	Address     string       // replication address while it leads, else ""
@@ -68,10 +74,13 @@ type Member struct {
 // View is ZooKeeper as a node sees it.
 type View struct {
 	Connected bool // false: the rest is the last that was seen
-	Exists    bool // the cluster node is there
-	Version   int32
-	Cluster   Cluster
-	Members   []Member
+	// Reads counts how often all of this was read anew, after a connection. While
+	// it stays, ZooKeeper cannot have gone back: that breaks every connection.
+	Reads   uint64
+	Exists  bool // the cluster node is there
+	Version int32
+	Cluster Cluster
+	Members []Member
 }
 
 // member returns the newest member node of a node: two of them stand there
@@ -122,13 +131,15 @@ type Self struct {
 	LastEpoch   record.Epoch      // of the last record of its log
 	Sealed      record.Epoch      // durable promise
 	SealedHere  record.Epoch      // sealed by this process, and neither led nor followed since
+	SealedFor   string            // the ballot of SealedHere
 	Leading     record.Epoch      // 0 = not leading
 	Following   record.Epoch      // epoch of the leader it is told to follow, 0 = none
 	FollowingAt string            // address of that leader
 	LinkUp      bool              // the link to that leader works
 	LinkDead    record.Epoch      // epoch of the leader whose link is dead, 0 = none
 	Voters      map[string]string // while leading: the voters of the epoch, as this leader changed them
-	Unfit       string            // why this node must not lead (failed disk, taken port), "" if it may
+	Unfit       string            // why this node stands back for a while (taken port), "" if it does not
+	Damaged     string            // why its log has to be replaced before it may stand for an election, "" if it need not
 	History     Configuration     // in its newest epoch-start record, zero if there is none
 	Ready       bool              // while leading: the first record of the epoch is committed
 }
@@ -142,6 +153,7 @@ type Step struct {
 	Epoch   record.Epoch // of Seal, Promise, Promote, Follow
 	Leader  string       // of Follow
 	Address string       // of Follow
+	Ballot  string       // of Seal
 	Cluster Cluster      // to be written, of Form, Register, StartElection, Elect
 	Reason  string       // one sentence for logs and events
 }

@@ -67,7 +67,7 @@ func TestFineDirectory(t *testing.T) {
 	}
 	st, err := inspect.Summarize(dir, nil)
 	require.NoError(t, err)
-	require.Equal(t, []inspect.QueueStats{{"q0", 30, 20, 10}, {"q1", 30, 0, 30}}, st.Queues)
+	require.Equal(t, []inspect.QueueStats{{"q0", 30, 20, 10, 0}, {"q1", 30, 0, 30, 0}}, st.Queues)
 	require.Equal(t, map[string]uint64{"enqueue": 60, "ack": 20}, st.Records)
 	require.Equal(t, "n1", st.Meta.Node)
 	require.True(t, st.HasIndex)
@@ -206,4 +206,58 @@ func TestDump(t *testing.T) {
 func TestNoDirectory(t *testing.T) {
 	w := inspect.Walker{Dir: filepath.Join(t.TempDir(), "none")}
 	require.ErrorIs(t, w.Walk(), os.ErrNotExist)
+}
+
+// TestEveryType: stats and dump know what each type of record does, and agree
+// with the index.
+func TestEveryType(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s, err := store.Open(store.Config{Dir: dir})
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	b := record.NewBatch(300)
+	enqueue := func(queue, id string) {
+		b.Add(record.TypeEnqueue, record.Enqueue{Queue: queue, Message: record.Message{ID: "m", DedupID: id, Deadline: 5}}.AppendTo)
+	}
+	b.Add(record.TypeEpochStart, record.EpochStart{Leader: "n1"}.AppendTo)
+	enqueue("q", "a")
+	first := record.Position(b.Len())
+	enqueue("q", "a")
+	enqueue("q", "b")
+	b.Add(record.TypeForget, record.Forget{Below: first}.AppendTo)
+	enqueue("q", "a")
+	enqueue("gone", "")
+	b.Add(record.TypeRedeliver, record.Redeliver{Queue: "q", Messages: []record.Redelivered{{Sequence: 2, Count: 4}}}.AppendTo)
+	b.Add(record.TypeMove, record.Move{Sequence: 2, From: first, Enqueue: record.Enqueue{Queue: "q", Message: record.Message{ID: "m", Redeliveries: 4}}}.AppendTo)
+	b.Add(record.TypeDeleteQueue, record.DeleteQueue{Queue: "q"}.AppendTo)
+	b.Add(record.TypeAck, record.Ack{Queue: "gone", Sequences: []record.Sequence{1}}.AppendTo)
+	b.Add(record.TypeDeleteQueue, record.DeleteQueue{Queue: "gone"}.AppendTo)
+	b.Add(record.TypeSubscribe, record.Subscribe{ClientID: "c", Name: "s", Destination: "t.>"}.AppendTo)
+	b.Add(record.TypeSubscribe, record.Subscribe{ClientID: "c", Name: "r", Destination: "t.a"}.AppendTo)
+	b.Add(record.TypeUnsubscribe, record.Unsubscribe{ClientID: "c", Name: "r"}.AppendTo)
+	b.Add(99, func(b []byte) []byte { return b })
+	_, err = s.Log().Append(1, 0, b)
+	require.NoError(t, err)
+	require.NoError(t, s.Log().WaitFlushed(context.Background(), s.Log().Positions().Append))
+
+	var found []inspect.Finding
+	st, err := inspect.Summarize(dir, func(f inspect.Finding) { found = append(found, f) })
+	require.NoError(t, err)
+	require.Len(t, found, 1, "of the type that is not known")
+	require.Contains(t, found[0].String(), "newer")
+	w := inspect.Walker{Dir: dir, Finding: func(f inspect.Finding) { found = append(found, f) }}
+	w.Batch = w.Bodies
+	require.NoError(t, w.Walk())
+	require.Len(t, found, 2)
+	require.Equal(t, found[0], found[1])
+	require.Equal(t, []inspect.QueueStats{{Name: "q", Enqueued: 3, Depth: 3, Duplicates: 1}}, st.Queues)
+	require.Equal(t, 2, st.IDs)
+	require.Len(t, st.Subscriptions, 1)
+	require.Equal(t, "t.>", st.Subscriptions[0].Destination)
+	var out bytes.Buffer
+	require.NoError(t, inspect.Dump(dir, inspect.DumpOptions{}, &out, nil))
+	for _, want := range []string{"dedup-id=\"a\"", "deadline=5", "below=", "redeliveries=4", "sequence=2 from=", "delete-queue", `destination="t.>"`,
+		"unsubscribe", `client="c" name="r"`, "not known to this program"} {
+		require.Contains(t, out.String(), want)
+	}
 }

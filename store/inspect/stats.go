@@ -1,13 +1,11 @@
 package inspect
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"baton/store"
@@ -26,45 +24,35 @@ type Stats struct {
 	Batches   uint64                 `json:"batches"`
 	Records   map[string]uint64      `json:"records"` // by type
 	Queues    []QueueStats           `json:"queues"`  // sorted by name
-	DiskBytes int64                  `json:"disk_bytes"`
-	HasIndex  bool                   `json:"has_index"`
+	// Subscriptions are the durable ones that the log there makes.
+	Subscriptions []Subscription `json:"subscriptions,omitempty"`
+	IDs           int            `json:"ids"` // that suppress duplicates
+	DiskBytes     int64          `json:"disk_bytes"`
+	HasIndex      bool           `json:"has_index"`
 }
 
 // QueueStats counts the records of one queue in the log that is there: Depth is
 // right as long as the log begins at 0 and no message was acknowledged twice.
 type QueueStats struct {
-	Name     string `json:"name"`
-	Enqueued uint64 `json:"enqueued"`
-	Acked    uint64 `json:"acked"`
-	Depth    uint64 `json:"depth"`
+	Name       string `json:"name"`
+	Enqueued   uint64 `json:"enqueued"`
+	Acked      uint64 `json:"acked"`
+	Depth      uint64 `json:"depth"`
+	Duplicates uint64 `json:"duplicates,omitempty"` // messages not taken, of an id that was there
 }
 
 // Summarize reads a whole directory. The memory it takes grows with the number
-// of queues, not with their depth.
+// of queues, subscriptions and ids that suppress duplicates, not with the depth
+// of queues.
 func Summarize(dir string, finding func(Finding)) (Stats, error) {
 	s := Stats{Records: map[string]uint64{}}
-	queues := map[string]*QueueStats{}
-	queue := func(name string) *QueueStats {
-		q := queues[name]
-		if q == nil {
-			q = &QueueStats{Name: name}
-			queues[name] = q
-		}
-		return q
-	}
+	sum := newSum()
 	w := Walker{Dir: dir, Finding: finding, Batch: func(_ record.Header, b []byte) error {
 		s.Batches++
 		for r := range record.Records(b) {
 			s.Records[r.Type.String()]++
-			switch r.Type {
-			case record.TypeEnqueue:
-				if e, err := record.ParseEnqueue(r.Body); err == nil {
-					queue(e.Queue).Enqueued++
-				}
-			case record.TypeAck:
-				if a, err := record.ParseAck(r.Body); err == nil {
-					queue(a.Queue).Acked += uint64(len(a.Sequences))
-				}
+			if err := sum.add(r); err != nil && finding != nil {
+				finding(unreadable(dir, r, err))
 			}
 		}
 		return nil
@@ -73,11 +61,7 @@ func Summarize(dir string, finding func(Finding)) (Stats, error) {
 		return s, err
 	}
 	s.Segments, s.Start, s.End, s.TornBytes, s.Epochs = w.Segments, w.Start, w.End, w.TornBytes, w.Boundaries
-	for _, q := range queues {
-		q.Depth = q.Enqueued - min(q.Acked, q.Enqueued)
-		s.Queues = append(s.Queues, *q)
-	}
-	slices.SortFunc(s.Queues, func(a, b QueueStats) int { return cmp.Compare(a.Name, b.Name) })
+	s.Queues, s.Subscriptions, s.IDs = sum.sorted(), sum.subscriptions(), len(sum.ids)
 	if b, err := os.ReadFile(filepath.Join(dir, "META")); err == nil {
 		s.Meta, _ = store.ParseMeta(b) // a damaged one was found already
 	}
@@ -106,7 +90,9 @@ type Line struct {
 	Sequences []record.Sequence `json:"sequences,omitempty"`
 	Leader    string            `json:"leader,omitempty"`
 	Members   map[string]string `json:"members,omitempty"`
-	Error     string            `json:"error,omitempty"`
+	// Detail is what else there is to say, as name=value.
+	Detail string `json:"detail,omitempty"`
+	Error  string `json:"error,omitempty"`
 }
 
 func (l Line) String() string {
@@ -121,30 +107,10 @@ func (l Line) String() string {
 	case l.Queue != "":
 		out += fmt.Sprintf("\t%q\t%v", l.Queue, l.Sequences)
 	}
+	if l.Detail != "" {
+		out += "\t" + l.Detail
+	}
 	return out
-}
-
-func line(h record.Header, r record.Record) Line {
-	l := Line{Position: r.Position, Epoch: h.Epoch, Time: h.Time, Type: r.Type.String(), Size: record.RecordHeaderSize + len(r.Body)}
-	var err error
-	switch r.Type {
-	case record.TypeEnqueue:
-		var e record.Enqueue
-		e, err = record.ParseEnqueue(r.Body)
-		l.Queue, l.ID = e.Queue, e.Message.ID
-	case record.TypeAck:
-		var a record.Ack
-		a, err = record.ParseAck(r.Body)
-		l.Queue, l.Sequences = a.Queue, a.Sequences
-	case record.TypeEpochStart:
-		var e record.EpochStart
-		e, err = record.ParseEpochStart(r.Body)
-		l.Leader, l.Members = e.Leader, e.Members
-	}
-	if err != nil {
-		l.Error = err.Error()
-	}
-	return l
 }
 
 // Dump writes one line for each record.

@@ -76,15 +76,15 @@ func (s *Snapshot) CleanAll() {
 		clean(&s.Links[i].Kind, &s.Links[i].From, &s.Links[i].To)
 	}
 	if s.Lesson != nil {
-		s.Lesson.clean()
+		cleanLesson(s.Lesson)
 	}
 }
 
-func (l *Lesson) clean() {
+func cleanLesson(l *Lesson) {
 	clean(&l.Name, &l.Title, &l.Failed)
 	for i := range l.Steps {
 		st := &l.Steps[i]
-		clean(&st.Title, &st.Story, &st.Ask, &st.Do, &st.Key, &st.Hint, &st.Explain)
+		clean(&st.Title, &st.Story, &st.Ask, &st.Do, &st.Did, &st.Hint, &st.Explain)
 		for j := range st.Choices {
 			clean(&st.Choices[j])
 		}

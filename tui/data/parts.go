@@ -3,6 +3,8 @@ package data
 import (
 	"fmt"
 	"time"
+
+	"baton/demo/lesson"
 )
 
 // Levels of log lines.
@@ -70,35 +72,12 @@ type Player struct {
 	Torn    bool // the file ends in the middle of a frame: its writer was killed
 }
 
-// Lesson is a lesson under way.
-type Lesson struct {
-	Name, Title string
-	Steps       []LessonStep
-	Step        int // index of the one under way; len(Steps) when all are done
-	Failed      string
-	Guess       int // choice of the learner, -1 while none was made
-}
-
-// LessonStep is one step of a lesson with what became of it.
-type LessonStep struct {
-	Title   string
-	Story   string
-	Ask     string   // a prediction that is asked for, "" if none
-	Choices []string // of the prediction
-	Right   int
-	Do      string // what the learner shall do: the CLI form of an action, "" if nothing
-	Key     string // by which it is done
-	Hint    string
-	Checks  []LessonCheck
-	Explain string
-	Guess   int // -1 while none was made
-}
-
-// LessonCheck is one fact that the live cluster has to show.
-type LessonCheck struct {
-	Text string
-	OK   bool
-}
+// Lesson is a lesson under way, with its steps and the facts of each.
+type (
+	Lesson      = lesson.View
+	LessonStep  = lesson.StepView
+	LessonCheck = lesson.CheckView
+)
 
 // Trouble says what is done to the link, "" if nothing.
 func (l Link) Trouble() string {

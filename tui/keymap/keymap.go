@@ -24,6 +24,7 @@ type View struct {
 	ReadOnly bool
 	Launched bool
 	Replay   bool                                      // a recording is shown
+	Taught   bool                                      // a lesson is led from here
 	Undo     string                                    // what the last action can be taken back by, "" if it cannot
 	Why      string                                    // why it is read-only, "" for the usual reason
 	Can      func(action string) (ok bool, why string) // what the cluster supports

@@ -88,11 +88,11 @@ func Story() *data.Snapshot {
 // Lesson is a lesson at the step that asks for a prediction.
 func Lesson() *data.Snapshot {
 	s := Healthy()
-	s.Lesson = &data.Lesson{Name: "failover", Title: "A leader is killed", Step: 1, Guess: -1, Steps: []data.LessonStep{
+	s.Lesson = &data.Lesson{Name: "failover", Title: "A leader is killed", Step: 1, Steps: []data.LessonStep{
 		{Title: "The cluster and its quorum", Explain: "Three replicas, a quorum is two.", Guess: -1},
 		{Title: "Guess, then kill the leader", Story: "Producers send, and each message is receipted only when the leader and one follower have it on disk. The leader will be killed: SIGKILL, no goodbye.",
-			Ask: "How long will producers wait?", Choices: []string{"not at all", "about a tenth of a second", "until ZooKeeper's session has expired"}, Right: 1, Guess: -1,
-			Do: "kill n1", Key: "enter", Hint: "A killed process loses its sockets at once.",
+			Ask: "How long will producers wait?", Choices: []string{"not at all", "about a tenth of a second", "until ZooKeeper's session has expired"}, Right: -1, Guess: -1,
+			Do: "kill n1", Hint: "A killed process loses its sockets at once.",
 			Checks: []data.LessonCheck{{Text: "the cluster is healthy", OK: true}, {Text: "another node leads"}, {Text: "producers hear success again"}}},
 		{Title: "Was anything lost?", Guess: -1},
 	}}

@@ -19,10 +19,19 @@
 // writes their changes to the journal, and only then releases the answers and
 // watch events of the batch, in the order in which they arose. So no client
 // ever sees, through its own request or another's, what is not written yet,
-// and an event reaches a connection before any later answer. The journal is
-// synced for every batch that changes more than ephemeral nodes and sessions;
-// those are written and survive the process, but the last of them may be lost
-// with the machine.
+// and an event reaches a connection before any later answer.
+//
+// All of it survives the process. The machine's end (a power loss) may take
+// what came after the last sync of the journal, and what is synced is every
+// batch that creates or deletes a node, sets an ACL, or sets the data of a
+// node that is not ephemeral. Not synced are the begin and end of sessions and
+// the data of ephemeral nodes. So a session that is known after a power loss
+// has its ephemeral nodes, which its client counts on. What may be lost is
+// harmless: a session's begin with nothing created in it (its client is told
+// that it expired), its end (it expires once more), and the newest data of an
+// ephemeral node, which has its older version again, so that its owner's next
+// write meets a conflict and tells the owner. In return an election, in which
+// members publish in their ephemeral nodes, does not wait for the disk here.
 //
 // # Restart
 //
@@ -35,7 +44,8 @@
 //
 // # Not served
 //
-// Quotas, SASL, the super user, read-only mode, TLS, reconfiguration and the
-// four-letter words that list watches. Requests for them are refused in the
-// way ZooKeeper refuses what is switched off.
+// SASL, the super user, read-only mode, TLS, reconfiguration and the
+// four-letter words that change something. Requests for them are refused in
+// the way ZooKeeper refuses what is switched off. Quotas are counted and not
+// enforced, as in ZooKeeper by default.
 package devserver

@@ -52,7 +52,11 @@ func (p *processor) wordText(word string) (text string, known bool) {
 	case "wchs":
 		return fmt.Sprintf("%d connections watching %d paths\nTotal watches:%d\n",
 			p.watches.Watchers(), p.watches.Paths(), p.watches.Len()), true
-	case "wchc", "wchp", "dirs", "gtmk", "stmk", "srst", "crst", "hash", "lead":
+	case "wchc":
+		return p.wordWatches(false), true
+	case "wchp":
+		return p.wordWatches(true), true
+	case "dirs", "gtmk", "stmk", "srst", "crst", "hash", "lead":
 		return word + " is not executed because it is not in the whitelist.\n", true
 	}
 	return "", false
@@ -174,6 +178,28 @@ func (p *processor) wordDump() string {
 		}
 	}
 	return b.String()
+}
+
+// wordWatches lists the data watches, as ZooKeeper does, by path or by session.
+func (p *processor) wordWatches(byPath bool) string {
+	lines := map[string][]string{}
+	p.watches.AllData(func(path string, c *conn) {
+		s := c.session.Load()
+		if s == nil {
+			return
+		}
+		if byPath {
+			lines[path] = append(lines[path], sessionName(s.ID))
+		} else {
+			lines[sessionName(s.ID)] = append(lines[sessionName(s.ID)], path)
+		}
+	})
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(lines)) {
+		slices.Sort(lines[key])
+		b.WriteString(key + "\n\t" + strings.Join(lines[key], "\n\t") + "\n")
+	}
+	return b.String() + "\n"
 }
 
 func (p *processor) wordConf() string {

@@ -79,11 +79,8 @@ func (p *processor) apply(c *conn, tx *transaction, r wire.Change) (result []byt
 	if code != wire.OK || r.Op == wire.OpCheck {
 		return nil, code
 	}
-	if n := p.db.tree.Get(change.Path); n != nil {
-		tx.sync = tx.sync || n.Owner.Session() == 0
-	} else {
-		tx.sync = tx.sync || change.Owner.Session() == 0
-	}
+	n := p.db.tree.Get(change.Path)
+	tx.sync = tx.sync || change.Kind != tree.SetData || n.Owner.Session() == 0
 	undo, err := p.db.tree.Apply(change, tx.zxid, tx.millis)
 	if err != nil {
 		panic(fmt.Sprintf("checked change does not fit: %v", err))

@@ -115,6 +115,9 @@ func (e *Ensemble) open(number int) (*Server, error) {
 // Servers lists the servers by number.
 func (e *Ensemble) Servers() []*Server { return append([]*Server(nil), e.servers...) }
 
+// Dir is where the servers keep everything.
+func (e *Ensemble) Dir() string { return e.cfg.Dir }
+
 // Addresses are where clients connect, by number of the server.
 func (e *Ensemble) Addresses() []string {
 	var out []string

@@ -38,6 +38,24 @@ func (g *Group) CreateCluster(ctx context.Context, c ClusterData) error {
 // zkclient.ErrDisconnected, ctx has ended and the outcome is unknown. Success
 // after a lost reply may also mean that another wrote the very same content.
 func (g *Group) WriteCluster(ctx context.Context, c ClusterData, version int32) error {
+	return g.writeCluster(ctx, c, version, g.decide)
+}
+
+// WriteClusterNow is WriteCluster for what must not be written to a ZooKeeper
+// that went back to an older copy, where the version may fit again: it sends
+// one request, on the connection of the Snapshot with these Reads, or none. On
+// ErrDisconnected the outcome is unknown.
+func (g *Group) WriteClusterNow(ctx context.Context, c ClusterData, version int32, reads uint64) error {
+	return g.writeCluster(ctx, c, version, func(_ context.Context, _ []byte, _ error, write func() error) error {
+		if s := g.Snapshot(); !s.Connected || s.Reads != reads {
+			return fmt.Errorf("write %s: %w: the view is of an earlier connection", g.cfg.child(clusterName), zkclient.ErrDisconnected)
+		}
+		return write()
+	})
+}
+
+func (g *Group) writeCluster(ctx context.Context, c ClusterData, version int32,
+	through func(ctx context.Context, data []byte, conflict error, write func() error) error) error {
 	if version < 0 { // would be unconditional
 		return fmt.Errorf("write %s: %w: version %d", g.cfg.child(clusterName), zkclient.ErrVersion, version)
 	}
@@ -45,7 +63,7 @@ func (g *Group) WriteCluster(ctx context.Context, c ClusterData, version int32) 
 	if err != nil {
 		return err
 	}
-	return g.decide(ctx, data, zkclient.ErrVersion, func() error {
+	return through(ctx, data, zkclient.ErrVersion, func() error {
 		_, err := g.cfg.Client.Set(ctx, g.cfg.child(clusterName), data, version)
 		return err
 	})

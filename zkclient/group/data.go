@@ -32,6 +32,7 @@ type MemberData struct {
 	Incarnation string // random id of the data directory
 	Epoch       uint64 // of the last durable record
 	Sealed      uint64 // epoch promised; frames of lower ones are refused
+	Ballot      string // of the election that Position is published for, "" = none
 	Suspect     uint64 // epoch whose leader is suspected, 0 = none
 	State       string // what the node is doing, for people
 	Clients     string // client address, host:port
@@ -52,6 +53,7 @@ type memberJSON struct {
 	Incarnation string  `json:"incarnation"`
 	Epoch       uint64  `json:"epoch"`
 	Sealed      uint64  `json:"sealed"`
+	Ballot      string  `json:"ballot,omitempty"`
 	Suspect     uint64  `json:"suspect"`
 	State       string  `json:"state"`
 	Clients     string  `json:"clients"`
@@ -64,7 +66,7 @@ func (d MemberData) MarshalJSON() ([]byte, error) {
 	return json.Marshal(memberJSON{
 		ID: d.ID, Container: orNull(d.Container), Address: orNull(d.Address), Position: d.Position,
 		Weight: d.Weight, Elected: orNull(d.Elected), Node: d.Node, Incarnation: d.Incarnation,
-		Epoch: d.Epoch, Sealed: d.Sealed, Suspect: d.Suspect, State: d.State, Clients: d.Clients, Admin: d.Admin,
+		Epoch: d.Epoch, Sealed: d.Sealed, Ballot: d.Ballot, Suspect: d.Suspect, State: d.State, Clients: d.Clients, Admin: d.Admin,
 		Process: d.Process,
 	})
 }
@@ -79,7 +81,7 @@ func (d *MemberData) UnmarshalJSON(b []byte) error {
 	*d = MemberData{
 		ID: j.ID, Container: orEmpty(j.Container), Address: orEmpty(j.Address), Position: j.Position,
 		Weight: j.Weight, Elected: orEmpty(j.Elected), Node: j.Node, Incarnation: j.Incarnation,
-		Epoch: j.Epoch, Sealed: j.Sealed, Suspect: j.Suspect, State: j.State, Clients: j.Clients, Admin: j.Admin,
+		Epoch: j.Epoch, Sealed: j.Sealed, Ballot: j.Ballot, Suspect: j.Suspect, State: j.State, Clients: j.Clients, Admin: j.Admin,
 		Process: j.Process,
 	}
 	return nil
@@ -120,6 +122,7 @@ type ClusterData struct {
 	Phase     string                  `json:"phase"`            // PhaseSealing, PhaseElected, or "" before the first election
 	Leader    string                  `json:"leader"`           // node id, "" while sealing
 	Prefer    string                  `json:"prefer,omitempty"` // node id that wins a tie in a planned transfer
+	Ballot    string                  `json:"ballot,omitempty"` // made up by whoever began Epoch
 	// Old is there while the cluster grows: the configuration under which the data
 	// was written. An election needs a quorum of both.
 	Old *Configuration `json:"old,omitempty"`
@@ -145,7 +148,7 @@ func (c ClusterData) Clone() ClusterData {
 // Equal tells whether two say the same.
 func (c ClusterData) Equal(o ClusterData) bool {
 	return c.ClusterID == o.ClusterID && c.Replicas == o.Replicas && c.Epoch == o.Epoch &&
-		c.Phase == o.Phase && c.Leader == o.Leader && c.Prefer == o.Prefer && c.Restored == o.Restored && maps.Equal(c.Members, o.Members) && c.Old.equal(o.Old)
+		c.Phase == o.Phase && c.Leader == o.Leader && c.Prefer == o.Prefer && c.Ballot == o.Ballot && c.Restored == o.Restored && maps.Equal(c.Members, o.Members) && c.Old.equal(o.Old)
 }
 
 func (c *Configuration) equal(o *Configuration) bool {

@@ -26,15 +26,26 @@ const (
 type server func(testing.TB) string
 
 func TestGroup(t *testing.T) {
-	for kind, start := range map[string]server{"zookeeper": zktest.Real, "devserver": zktest.Dev} {
+	for kind, start := range map[string]server{"zookeeper": zktest.Real, "devserver": zktest.Dev, "ensemble": oneOfThree} {
 		t.Run(kind, func(t *testing.T) {
 			addr := start(t)
 			for _, c := range behaviours {
 				t.Run(c.name, func(t *testing.T) { c.run(t, addr) })
 			}
+			if kind == "ensemble" { // whose wiped twin would be three more processes
+				return
+			}
 			t.Run("server with an empty tree is joined again", func(t *testing.T) { testWiped(t, addr, start(t)) })
 		})
 	}
+}
+
+// oneOfThree is a server of a real ensemble.
+func oneOfThree(t testing.TB) string {
+	if testing.Short() {
+		t.Skip("starts three Java processes")
+	}
+	return zktest.Ensemble(t, 3).Addresses()[0]
 }
 
 var behaviours = []struct {

@@ -117,13 +117,15 @@ func (o *Observer) Snapshot() Snapshot {
 // have missed to restore can leave the view behind.
 func (o *Observer) runObserve() {
 	defer o.wg.Done()
+	reads := uint64(0)
 	for {
 		s, err := o.cfg.Client.Session(o.ctx)
 		if err != nil { // closed: the group or its client
 			o.disconnected()
 			return
 		}
-		newTrack(o, s).run()
+		reads++
+		newTrack(o, s, reads).run()
 		o.disconnected()
 	}
 }

@@ -20,6 +20,9 @@ type Snapshot struct {
 	// Connected: the view is whole and follows the tree. If not, the rest is what
 	// was last known.
 	Connected bool
+	// Reads counts the connections after which the tree was read from the start.
+	// While it stays the tree was followed without a gap.
+	Reads uint64
 	// Cluster is nil if there is no cluster node, ClusterVersion -1 then. Both are
 	// also used if its data cannot be read; Err says so.
 	Cluster        *ClusterData
@@ -57,7 +60,7 @@ func (s Snapshot) clone() Snapshot {
 
 // same tells whether two snapshots differ in time only.
 func (s Snapshot) same(o Snapshot) bool {
-	if s.Connected != o.Connected || s.Self != o.Self || s.ClusterVersion != o.ClusterVersion ||
+	if s.Connected != o.Connected || s.Reads != o.Reads || s.Self != o.Self || s.ClusterVersion != o.ClusterVersion ||
 		(s.Cluster == nil) != (o.Cluster == nil) || (s.Cluster != nil && !s.Cluster.Equal(*o.Cluster)) {
 		return false
 	}

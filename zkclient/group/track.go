@@ -26,6 +26,7 @@ const (
 type track struct {
 	o      *Observer
 	s      *zkclient.Session
+	reads  uint64
 	ctx    context.Context // ends with the attachment
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -48,9 +49,9 @@ type memberView struct {
 	member *Member
 }
 
-func newTrack(o *Observer, s *zkclient.Session) *track {
+func newTrack(o *Observer, s *zkclient.Session, reads uint64) *track {
 	t := &track{
-		o: o, s: s, facts: make(chan func()),
+		o: o, s: s, reads: reads, facts: make(chan func()),
 		members: make(map[string]*memberView), clusterVersion: -1,
 		unread: make(map[string]error), malformed: make(map[string]error),
 	}
@@ -108,7 +109,7 @@ func (t *track) publish() {
 		}
 		t.whole = true
 	}
-	s := Snapshot{Connected: true, Cluster: t.cluster, ClusterVersion: t.clusterVersion, Err: t.trouble()}
+	s := Snapshot{Connected: true, Reads: t.reads, Cluster: t.cluster, ClusterVersion: t.clusterVersion, Err: t.trouble()}
 	for _, v := range t.members {
 		switch {
 		case v.member == nil: // new and not read yet, or malformed

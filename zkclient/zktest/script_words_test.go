@@ -78,6 +78,23 @@ func scriptWords(x *transcript) {
 	}
 	x.logf("envi: %s", keyLine(x, ask("envi"), "zookeeper.version="))
 	x.logf("wchs: %q", shape(ask("wchs")))
+	r.do("data watch", wire.OpExists, pathWatch("/words", true), nil)
+	r.do("watch of a missing node", wire.OpExists, pathWatch("/words/none", true), nil)
+	r.do("child watch", wire.OpGetChildren, pathWatch("/words", true), nil)
+	r.do("recursive watch", wire.OpAddWatch, addWatch("/words/sub", wire.WatchPersistentRecursive), nil)
+	wchc, wchp := ask("wchc"), ask("wchp")
+	_, of, _ := strings.Cut(wchc, mine[4:]+"\n")
+	var paths []string
+	for line := range strings.Lines(of) {
+		if !strings.HasPrefix(line, "\t") {
+			break
+		}
+		paths = append(paths, line)
+	}
+	slices.Sort(paths)
+	x.logf("wchc: %q", paths)
+	x.logf("wchp: %v", strings.Contains(wchp, "/words/none\n\t"+mine[4:]+"\n"))
+	x.logf("ends: %q %q", wchc[len(wchc)-2:], wchp[len(wchp)-2:])
 	unknown := x.dial("an unknown word")
 	unknown.sendRaw([]byte("what"))
 	unknown.ended()

@@ -81,6 +81,12 @@ func entry(e index.Entry) broker.Entry {
 
 // DueBefore implements broker.Index.
 func (l *Log) DueBefore(t int64, after broker.Due, limit int) ([]broker.Due, error) {
+	l.mu.Lock()
+	err := l.scanErr
+	l.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	list, err := l.index.DueBefore(t, index.Due{QueueID: after.QueueID,
 		Entry: index.Entry{Seq: after.Sequence, Deadline: after.Deadline}}, limit)
 	var due []broker.Due

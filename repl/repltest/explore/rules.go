@@ -41,7 +41,8 @@ func id(n int) string { return "n" + strconv.Itoa(n+1) }
 func incarnation(d int8) string { return "disk" + strconv.Itoa(int(d)) }
 
 func (b ballot) cluster() election.Cluster {
-	c := election.Cluster{ID: "c", Replicas: nodes, Members: map[string]string{}, Epoch: record.Epoch(b.epoch), Phase: election.PhaseSealing}
+	c := election.Cluster{ID: "c", Replicas: nodes, Members: map[string]string{}, Epoch: record.Epoch(b.epoch),
+		Phase: election.PhaseSealing, Ballot: "now"}
 	for i, d := range b.registry {
 		c.Members[id(i)] = incarnation(d)
 	}
@@ -72,7 +73,7 @@ func (r *rules) elect(b ballot) int8 {
 			last = 1
 		}
 		v.Members = append(v.Members, election.Member{Node: id(i), Incarnation: incarnation(d), Sequence: seq,
-			LastEpoch: last, Position: int64(m.end), Sealed: record.Epoch(m.sealed)})
+			LastEpoch: last, Position: int64(m.end), Sealed: record.Epoch(m.sealed), Ballot: "now"})
 		if d == b.registry[i] && m.sealed == b.epoch && b.epoch > 0 && seq < low {
 			first, low = i, seq
 		}
@@ -80,8 +81,13 @@ func (r *rules) elect(b ballot) int8 {
 	win := int8(-1)
 	if first >= 0 {
 		e := record.Epoch(b.epoch)
-		d := election.New(election.Config{}).Decide(time.Unix(1, 0), v, election.Self{Node: id(first), ClusterID: "c", Replicas: nodes,
-			Incarnation: incarnation(b.registry[first]), Sealed: e, SealedHere: e})
+		el, at := election.New(election.Config{}), time.Unix(1, 0)
+		self := election.Self{Node: id(first), ClusterID: "c", Replicas: nodes, Incarnation: incarnation(b.registry[first]),
+			Sealed: e, SealedHere: e, SealedFor: "now"}
+		before := v
+		before.Cluster.Epoch, before.Cluster.Ballot = e-1, "before"
+		el.Decide(at, before, self) // it sees the election begin
+		d := el.Decide(at, v, self)
 		if d.Kind == election.Elect {
 			for i := range b.member {
 				if d.Cluster.Leader == id(i) {
@@ -107,7 +113,7 @@ func (r *rules) promotes(s *state, n int, e int8) bool {
 	self := election.Self{Node: id(n), ClusterID: "c", Replicas: nodes, Incarnation: inc, Sealed: record.Epoch(nd.sealed),
 		LastEpoch: record.Epoch(nd.last())}
 	if nd.vote {
-		self.SealedHere = self.Sealed
+		self.SealedHere, self.SealedFor = self.Sealed, "now"
 	}
 	return election.New(election.Config{}).Decide(time.Unix(1, 0), v, self).Kind == election.Promote
 }

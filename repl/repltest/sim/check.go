@@ -167,10 +167,14 @@ func (s *Sim) healthy() string {
 	}
 	for _, id := range top.order {
 		pe := top.peers[id]
-		if n := s.byID[id]; n == nil || n.stranger {
+		n := s.byID[id]
+		if n == nil || n.stranger {
 			continue
 		}
-		if pe.session == nil || pe.prog.Flushed() < top.epochEnd || !top.counts(id, pe) {
+		if n.proc != nil && n.proc.role.self.Damaged != "" {
+			return id + " has a damaged log"
+		}
+		if pe.session == nil || pe.Prog.Flushed() < top.epochEnd || !top.counts(id, pe) {
 			return fmt.Sprintf("%s is not in sync with %s", id, top.p.n.id)
 		}
 	}

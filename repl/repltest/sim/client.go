@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -16,6 +17,7 @@ type client struct {
 	session *session
 	up      bool // connected
 	tries   int  // counts connections, so that late replies are known
+	life    int  // of the service that the connection is with
 
 	view    election.View
 	zxid    int64 // of view.Cluster
@@ -69,6 +71,7 @@ func (c *client) connect() {
 			c.zxid, c.members, c.gone = -1, map[uint64]znode{}, map[uint64]int64{}
 		}
 		c.session.cut = false
+		c.life = c.z.life
 		t := c.z.tree
 		if n := len(c.z.past); s.swarm.staleReads && n > 0 && s.chance(1, 3) {
 			t = c.z.past[n-1-s.rng.IntN(min(n, 8))] // of a server that lags behind
@@ -131,6 +134,9 @@ func (c *client) abandon() {
 
 // watch brings the tree as it is now, each node after a delay of its own.
 func (c *client) watch() {
+	if c.life != c.z.life {
+		return // it will find out that this connection is broken
+	}
 	t, try := c.z.tree, c.tries
 	bring := func(f func() bool) {
 		c.p.after(c.delay(), func() {
@@ -161,6 +167,9 @@ func (c *client) watch() {
 
 func (c *client) read(t tree) {
 	c.view.Connected = true
+	if c.p.n.s.cfg.Plant != PlantTwice || c.view.Reads == 0 {
+		c.view.Reads++
+	}
 	c.readCluster(t)
 	for q, m := range t.members {
 		c.readMember(q, m)
@@ -228,12 +237,12 @@ func (c *client) keep() {
 	}
 	s := c.p.n.s
 	c.busy = true
-	try, id := c.tries, c.session.id
+	try, id, life := c.tries, c.session.id, c.life
 	s.after(c.delay(), func() { // on its way even if the process is paused
 		if c.p.dead && s.chance(1, 2) {
 			return
 		}
-		if !c.reachable() || c.z.sessions[id] == nil {
+		if !c.reachable() || c.z.sessions[id] == nil || c.z.life != life {
 			c.p.after(c.delay(), func() {
 				if c.tries == try {
 					c.disconnected()
@@ -243,6 +252,8 @@ func (c *client) keep() {
 		}
 		done := func() {}
 		switch {
+		case !c.joined && c.adopt(id, want):
+			done = func() { c.joined = true }
 		case !c.joined:
 			q := c.z.join(id, want)
 			s.tracef("%s: joins as %d", c.p.n.id, q)
@@ -262,6 +273,27 @@ func (c *client) keep() {
 			c.keep()
 		})
 	})
+}
+
+// adopt finds nodes of its own session, which were created by a request whose
+// reply was lost. It keeps the first of them, as the group's keeper does.
+func (c *client) adopt(id int64, want election.Member) bool {
+	own := uint64(0)
+	found := false
+	for _, q := range slices.Sorted(maps.Keys(c.z.tree.members)) {
+		switch m := c.z.tree.members[q]; {
+		case m.session != id || m.data.Node != want.Node:
+		case found:
+			c.z.remove(q)
+		default:
+			own, found = q, true
+		}
+	}
+	if found {
+		c.own = own
+		c.z.write(own, id, want)
+	}
+	return found
 }
 
 // again creates the node a second time, as when a reply was lost and the
@@ -305,9 +337,13 @@ func (c *client) tidy(own uint64) {
 
 // writeCluster writes the cluster node, or creates it if version is below 0.
 // A request whose reply is lost is repeated until its outcome is known or its
-// time is up. done is told what is known: that it was written, or not.
-func (c *client) writeCluster(w election.Cluster, version int32, done func(ok bool)) {
+// time is up; if on is not 0 it is sent once, on the connection with those
+// reads, or not at all. done is told what is known: that it was written, or not.
+func (c *client) writeCluster(w election.Cluster, version int32, on uint64, done func(ok bool)) {
 	s := c.p.n.s
+	if s.cfg.Plant == PlantTwice {
+		w.Ballot = fmt.Sprint(w.Epoch)
+	}
 	deadline := s.now + sessionTimeout
 	lost, over := false, false
 	finish := func(ok bool) {
@@ -325,13 +361,20 @@ func (c *client) writeCluster(w election.Cluster, version int32, done func(ok bo
 			finish(false)
 			return
 		}
-		again := func() { c.p.after(20*time.Millisecond+s.around(30*time.Millisecond), attempt) }
-		if !c.up || !c.reachable() {
+		again := func() {
+			if on != 0 {
+				finish(false)
+				return
+			}
+			c.p.after(20*time.Millisecond+s.around(30*time.Millisecond), attempt)
+		}
+		if !c.up || !c.reachable() || on != 0 && c.view.Reads != on {
 			again()
 			return
 		}
+		life := c.life
 		s.after(c.delay(), func() { // under way even if the process is gone
-			if !c.reachable() {
+			if !c.reachable() || c.z.life != life {
 				lost = lost || s.chance(1, 2)
 				c.p.do(again)
 				return
@@ -357,6 +400,6 @@ func (c *client) writeCluster(w election.Cluster, version int32, done func(ok bo
 }
 
 func sameCluster(a, b election.Cluster) bool {
-	return a.ID == b.ID && a.Epoch == b.Epoch && a.Phase == b.Phase && a.Leader == b.Leader && a.Prefer == b.Prefer &&
+	return a.ID == b.ID && a.Epoch == b.Epoch && a.Phase == b.Phase && a.Leader == b.Leader && a.Prefer == b.Prefer && a.Ballot == b.Ballot &&
 		a.Replicas == b.Replicas && maps.Equal(a.Members, b.Members)
 }

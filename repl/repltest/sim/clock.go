@@ -32,7 +32,13 @@ func (q *events) Pop() any {
 // epochZero is the wall clock at virtual time 0.
 var epochZero = time.Unix(1_000_000, 0)
 
-func (s *Sim) clock() time.Time { return epochZero.Add(s.now) }
+// at is what the clock of a node shows at a moment of virtual time. Clocks may
+// differ, and run at different speeds.
+func (n *node) at(t time.Duration) time.Time {
+	return epochZero.Add(n.offset + time.Duration(float64(t)*n.speed))
+}
+
+func (n *node) clock() time.Time { return n.at(n.s.now) }
 
 // after schedules what happens outside of any process.
 func (s *Sim) after(d time.Duration, f func()) {

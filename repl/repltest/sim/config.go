@@ -15,7 +15,6 @@ const (
 	retryWrite      = 200 * time.Millisecond
 	unfitFor        = 30 * time.Second
 	sealTimeout     = 30 * time.Second
-	learnerInterval = time.Second
 	proposalTimeout = 10 * time.Second
 	// liveBound is how long after the last fault a cluster may take until a
 	// leader serves and every voter is in sync. A node that could not serve
@@ -38,12 +37,14 @@ const (
 	PlantResume               // a restarted leader goes on leading its epoch
 	PlantNoRefusal            // followers take frames below what they sealed
 	PlantCommitOld            // records of earlier epochs are committed by counting
+	PlantTwice                // an election may be decided on promises of before ZooKeeper went back
+	PlantAckTwice             // an ack counts once more when its node comes back
 	plants
 )
 
 func (p Plant) String() string {
 	return [...]string{"none", "no-epoch", "ack-before-flush", "position-from-memory", "wiped-disk-votes", "registry-of-the-moment",
-		"leader-resumes", "no-refusal-after-seal", "commit-by-counting"}[p]
+		"leader-resumes", "no-refusal-after-seal", "commit-by-counting", "decided-twice", "ack-counted-twice"}[p]
 }
 
 // Plants lists the planted faults.
@@ -82,12 +83,13 @@ type Result struct {
 // swarm says which faults a run has. Few at a time go deeper than all at once.
 type swarm struct {
 	kill, power, pause, wipe, cut, oneway, breakLinks, zkCut, zkDown, zkWipe, zkRollback, expire,
-	duplicate, slowDisk, unfit, transfer, stranger, staleReads bool
+	duplicate, slowDisk, unfit, transfer, stranger, staleReads, damage, trim, clocks bool
 	every     time.Duration // mean time between faults
 	delay     time.Duration // mean one-way delay of the network
 	zkDelay   time.Duration // mean delay of a watch
 	flush     time.Duration // mean time of a flush
 	produce   time.Duration // mean time between proposals
 	weights   bool
+	window    int           // bytes in flight to a follower
 	heldTight time.Duration // mean duration of a fault
 }

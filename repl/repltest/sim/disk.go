@@ -17,6 +17,8 @@ type entry struct {
 	chain  uint64          // of this and all before it
 	commit record.Position // the leader's, when it appended this
 	start  map[string]string
+
+	damaged bool // its bytes on this disk are not what was written
 }
 
 // chainOf folds an entry into the running hash.
@@ -37,7 +39,8 @@ type disk struct {
 	sealed      record.Epoch
 	sealing     record.Epoch // being written: may or may not survive a crash, 0 = nothing is
 	log         []entry
-	flushed     int // entries on stable storage
+	flushed     int             // entries on stable storage
+	start       record.Position // what is before it is not retained; kept here for the checkers
 }
 
 func (d *disk) end() record.Position {
@@ -74,8 +77,8 @@ func (d *disk) count(p record.Position) int {
 
 // view is the log as it is compared with another.
 func (d *disk) view() diverge.Log {
-	l := diverge.Log{End: d.end()}
-	for _, e := range d.log {
+	l := diverge.Log{Start: d.start, End: d.end()}
+	for _, e := range d.log[d.count(d.start):] {
 		if n := len(l.Boundaries); n == 0 || l.Boundaries[n-1].Epoch != e.epoch {
 			l.Boundaries = append(l.Boundaries, record.EpochBoundary{Epoch: e.epoch, Start: e.at})
 		}
@@ -90,7 +93,7 @@ func (d *disk) append(e entry) entry {
 	if n := len(d.log); n > 0 {
 		prev = d.log[n-1].chain
 	}
-	e.chain = chainOf(prev, e)
+	e.chain, e.damaged = chainOf(prev, e), false
 	d.log = append(d.log, e)
 	return e
 }
@@ -100,6 +103,16 @@ func (d *disk) truncate(p record.Position) {
 	n := d.count(p)
 	d.log = slices.Clip(d.log[:n])
 	d.flushed = min(d.flushed, n)
+}
+
+// whole says that nothing that is retained is damaged.
+func (d *disk) whole() bool {
+	return !slices.ContainsFunc(d.log[d.count(d.start):], func(e entry) bool { return e.damaged })
+}
+
+// install puts another log in the place of this one.
+func (d *disk) install(log []entry, start record.Position) {
+	d.log, d.flushed, d.start = slices.Clone(log), len(log), start
 }
 
 // flush makes everything durable after a while, again until all is. The

@@ -22,6 +22,7 @@ func (s *Sim) strike() {
 		{w.pause, s.pause}, {w.wipe, s.wipe}, {w.cut, s.cut}, {w.oneway, s.oneway}, {w.breakLinks, s.breakLinks},
 		{w.zkCut, s.zkCut}, {w.zkDown, s.zkDown}, {w.zkWipe, s.zkWipe}, {w.zkRollback, s.zkRollback}, {w.expire, s.expire},
 		{w.slowDisk, s.slowDisk}, {w.unfit, s.unfit}, {w.transfer, s.transfer}, {w.stranger, s.stranger},
+		{w.damage, s.damage}, {w.trim, s.trim},
 	}
 	all = slices.DeleteFunc(all, func(f struct {
 		on bool
@@ -116,7 +117,7 @@ func (s *Sim) wipe(n *node) {
 	}
 	strange := 0
 	for _, m := range s.nodes[:s.cfg.Replicas] {
-		if m != n && s.counted[m.id] != m.disk.incarnation && s.counted[m.id] != "" || t.cluster.Members[m.id] != m.disk.incarnation && m != n {
+		if m != n && !m.disk.whole() || m != n && s.counted[m.id] != m.disk.incarnation && s.counted[m.id] != "" || t.cluster.Members[m.id] != m.disk.incarnation && m != n {
 			strange++
 		}
 	}
@@ -127,6 +128,37 @@ func (s *Sim) wipe(n *node) {
 	n.stop(true)
 	n.newDisk()
 	s.after(s.hold(), func() { n.start() })
+}
+
+// damage flips bits in one entry that is on a disk, as long as a quorum of disks
+// is whole.
+func (s *Sim) damage(n *node) {
+	hurt := 1
+	for _, m := range s.nodes[:s.cfg.Replicas] {
+		if m != n && (!m.disk.whole() || m.proc != nil && m.proc.role.self.Damaged != "" || s.counted[m.id] != m.disk.incarnation) {
+			hurt++
+		}
+	}
+	d := n.disk
+	from := d.count(d.start)
+	if hurt > (s.cfg.Replicas-1)/2 || d.flushed <= from {
+		return
+	}
+	i := from + s.rng.IntN(d.flushed-from)
+	s.tracef("FAULT %s: the entry at %d is damaged", n.id, d.log[i].at)
+	d.log[i].damaged = true
+}
+
+// trim lets a node retain less: nothing that it has not applied or flushed.
+func (s *Sim) trim(n *node) {
+	d := n.disk
+	if n.proc == nil {
+		return
+	}
+	if most := min(n.proc.seen, d.flushed); most > 0 {
+		d.start = max(d.start, d.log[s.rng.IntN(most)].at)
+		s.tracef("%s retains its log from %d on", n.id, d.start)
+	}
 }
 
 // cut separates a group of nodes from the others.
@@ -217,6 +249,14 @@ func (s *Sim) zkRollback(*node) {
 		return
 	}
 	i := len(s.zk.past) - 1 - s.rng.IntN(min(len(s.zk.past), 1+s.rng.IntN(pastKept)))
+	if s.chance(1, 2) { // an open election is the most interesting one
+		for j := i; j >= 0; j-- {
+			if s.zk.past[j].cluster.Phase == election.PhaseSealing {
+				i = j
+				break
+			}
+		}
+	}
 	if !s.remembers(s.zk.past[i]) {
 		return
 	}
@@ -225,13 +265,10 @@ func (s *Sim) zkRollback(*node) {
 	s.zk.rollback(s.zk.past[i])
 }
 
-// remembers says that a copy of ZooKeeper shows who is a member, and no
-// election that could be decided a second time from promises that are used up.
-// The rules cannot be safe against more forgetting than that: see the package
-// comment.
+// remembers says that a copy of ZooKeeper shows who is a member. It need not
+// as long as disks stay and there are no strangers: see the package comment.
 func (s *Sim) remembers(t tree) bool {
-	return t.exists && t.cluster.Phase == election.PhaseElected && t.cluster.Leader != "" &&
-		len(t.cluster.Members) == s.cfg.Replicas
+	return t.exists && (len(t.cluster.Members) == s.cfg.Replicas || !s.swarm.wipe && !s.swarm.stranger)
 }
 
 func (s *Sim) expire(n *node) {

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"baton/repl/accept"
 	"baton/repl/election"
+	"baton/repl/suspicion"
 	"baton/store/record"
 )
 
@@ -20,19 +22,18 @@ type link struct {
 	conn   *conn
 	up     bool
 	commit record.Position // the leader's, as last told
+	whole  bool            // the own log is damaged: the leader's is asked for
 	try    int
 
-	heard    time.Duration
-	attached bool
-	declared bool
-	failures int
-	backoff  time.Duration
-	began    time.Duration
+	suspicion *suspicion.Suspicion
+	heard     time.Duration
+	began     time.Duration
 }
 
 func newLink(r *role, st election.Step, gen int) *link {
 	p := r.p
-	f := &link{r: r, p: p, gen: gen, leader: st.Leader, epoch: st.Epoch, heard: p.n.s.now, commit: min(p.target, p.n.disk.end())}
+	f := &link{r: r, p: p, gen: gen, whole: r.self.Damaged != "", leader: st.Leader, epoch: st.Epoch, suspicion: suspicion.New(electionTimeout, p.n.clock()),
+		heard: p.n.s.now, commit: min(p.target, p.n.disk.end())}
 	f.attempt()
 	return f
 }
@@ -68,11 +69,11 @@ func (f *link) attempt() {
 		}
 		f.conn, f.up = c, false
 		c.recv = f.receive
-		c.gone = func() { f.lost(try, "closed") }
+		c.gone = func() { f.lost(try, suspicion.Closed, "closed") }
 		d := p.n.disk
 		c.send(message{kind: kindHello, epoch: max(d.sealed, f.epoch), node: p.n.id, incarnation: d.incarnation, cluster: d.cluster})
 		f.watch(try, c)
-	}, func() { f.lost(try, "no connection") })
+	}, func() { f.lost(try, suspicion.Closed, "no connection") })
 }
 
 // watch ends a link on which nothing is heard.
@@ -83,7 +84,7 @@ func (f *link) watch(try int, c *conn) {
 			return
 		}
 		if f.p.n.s.now-c.heard >= electionTimeout {
-			f.lost(try, "silent")
+			f.lost(try, suspicion.Silent, "silent")
 			return
 		}
 		f.watch(try, c)
@@ -91,53 +92,28 @@ func (f *link) watch(try int, c *conn) {
 }
 
 // lost judges how an attempt or a link ended and tries again.
-func (f *link) lost(try int, why string) {
+func (f *link) lost(try int, how suspicion.Outcome, why string) {
 	if f.try != try || f.ended {
 		return
 	}
 	s := f.p.n.s
 	f.try++
-	wasUp, reason := f.up, ""
+	up := time.Duration(0)
+	if f.up {
+		up = max(s.now-f.began, 1)
+		f.post(func(r *role) { r.self.LinkUp = false; r.refresh() })
+	}
 	if f.conn != nil {
 		f.heard = max(f.heard, f.conn.heard)
 		f.conn.close()
 		f.conn = nil
 	}
 	f.up = false
-	if wasUp {
-		if s.now-f.began > time.Second {
-			f.backoff = 0
-		}
-		f.post(func(r *role) { r.self.LinkUp = false; r.refresh() })
-	}
-	switch why {
-	case "not the leader":
-		if f.attached {
-			reason = why
-		}
-	case "refused":
-		f.failures, f.heard = 0, s.now
-	default:
-		f.failures++
-	}
-	switch {
-	case wasUp && why == "silent", f.failures >= 2, s.now-f.heard >= electionTimeout:
-		reason = why
-	}
-	if reason != "" && !f.declared {
-		f.declared = true
-		f.post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, f.epoch; r.refresh() })
-	}
-	wait := f.backoff
-	f.backoff = min(max(2*f.backoff, 50*time.Millisecond), 2*time.Second)
-	if wait == 0 && f.failures <= 1 {
-		wait = 1
-	} else {
-		wait = max(wait, 50*time.Millisecond)
-		wait = wait/2 + s.upTo(wait/2+1)
+	if f.suspicion.Ended(how, why, up, f.p.n.at(f.heard), f.p.n.clock()) != "" {
+		f.post(func(r *role) { r.self.LinkIsDead(f.epoch); r.refresh() })
 	}
 	next := f.try
-	f.p.after(wait, func() {
+	f.p.after(max(1, f.suspicion.Wait(f.p.n.clock(), s.upTo)), func() {
 		if f.try == next && !f.ended {
 			f.attempt()
 		}
@@ -148,45 +124,60 @@ func (f *link) lost(try int, why string) {
 func (f *link) over(by record.Epoch) {
 	f.p.n.s.tracef("%s: epoch %d of %s is fenced by %d", f.p.n.id, f.epoch, f.leader, by)
 	f.stop()
-	f.post(func(r *role) { r.self.LinkUp, r.self.LinkDead = false, f.epoch })
+	f.post(func(r *role) { r.self.LinkIsDead(f.epoch) })
 }
 
-// refuses looks at what the disk promised.
-func (f *link) refuses() bool {
-	e := f.p.n.disk.sealed
-	if e <= f.epoch || f.p.n.s.cfg.Plant == PlantNoRefusal {
-		return false
+// judge is accept.Epoch for what the disk promised. It says whether to go on;
+// older is what it means if the leader's epoch is an earlier one.
+func (f *link) judge(said record.Epoch, older suspicion.Outcome) bool {
+	sealed := f.p.n.disk.sealed
+	if f.p.n.s.cfg.Plant == PlantNoRefusal {
+		sealed = 0
 	}
-	f.over(e)
-	return true
+	switch v, by := accept.Epoch(said, f.epoch, sealed); v {
+	case accept.Over:
+		f.over(by)
+	case accept.TooOld:
+		f.lost(f.try, older, "of an earlier epoch")
+	default:
+		return true
+	}
+	return false
 }
 
 func (f *link) receive(m message) {
-	if f.ended || f.refuses() {
+	if f.ended || !f.judge(f.epoch, suspicion.Refused) {
 		return
 	}
-	try := f.try
-	switch {
-	case m.kind == kindRefuse && m.epoch > f.epoch:
-		f.over(m.epoch)
-	case m.kind == kindRefuse && m.refusal == refusedNotLeader:
-		f.lost(try, "not the leader")
-	case m.kind == kindRefuse:
-		f.p.n.s.tracef("%s: refused by %s: %d", f.p.n.id, f.leader, m.refusal)
-		f.lost(try, "refused")
-	case m.epoch > f.epoch:
-		f.over(m.epoch)
-	case m.epoch < f.epoch && m.kind == kindWelcome:
-		f.lost(try, "not the leader")
-	case m.epoch < f.epoch:
-		f.lost(try, "refused")
-	case m.kind == kindWelcome:
+	if m.kind == kindRefuse {
+		switch {
+		case m.epoch > f.epoch:
+			f.over(m.epoch)
+		case m.refusal == refusedNotLeader:
+			f.lost(f.try, suspicion.NotLeader, "not the leader")
+		default:
+			f.p.n.s.tracef("%s: refused by %s: %d", f.p.n.id, f.leader, m.refusal)
+			f.lost(f.try, suspicion.Refused, "refused")
+		}
+		return
+	}
+	older := suspicion.Refused
+	if m.kind == kindWelcome {
+		older = suspicion.NotLeader
+	}
+	if !f.judge(m.epoch, older) {
+		return
+	}
+	switch m.kind {
+	case kindWelcome:
 		f.welcome()
-	case m.kind == kindPosition:
+	case kindPosition:
 		f.adopt(m)
-	case m.kind == kindAppend:
+	case kindAppend:
 		f.append(m)
-	case m.kind == kindBeat:
+	case kindSnapshot:
+		f.take(m)
+	case kindBeat:
 		f.tell(m.commit)
 		f.ack()
 	}
@@ -197,7 +188,7 @@ func (f *link) welcome() {
 	try, d := f.try, f.p.n.disk
 	attach := func() {
 		if f.try == try && !f.ended && f.conn != nil {
-			f.conn.send(message{kind: kindAttach, epoch: f.epoch, node: f.p.n.id, incarnation: d.incarnation, log: d.view()})
+			f.conn.send(message{kind: kindAttach, epoch: f.epoch, node: f.p.n.id, incarnation: d.incarnation, log: d.view(), whole: f.whole})
 		}
 	}
 	if d.sealed >= f.epoch {
@@ -219,27 +210,42 @@ func (f *link) welcome() {
 // adopt brings the log to where the leader says that it goes on.
 func (f *link) adopt(m message) {
 	d := f.p.n.disk
-	if m.at > d.end() || !m.truncate && m.at != d.end() {
-		f.lost(f.try, "refused")
+	v, why := accept.Position(m.at, m.truncate, accept.Log{Start: d.start, End: d.end(), Known: min(f.commit, d.end()), Fenced: f.p.n.s.cfg.Policy.Fenced()})
+	switch v {
+	case accept.Garbled:
+		f.lost(f.try, suspicion.Refused, why)
+		return
+	case accept.NotBelow:
+		f.p.fails(fmt.Sprintf("leader %s of epoch %d: %s", f.leader, f.epoch, why))
 		return
 	}
 	if m.at < d.end() {
-		if known := min(f.commit, d.end()); m.at < known && f.p.n.s.cfg.Policy.Fenced() {
-			f.p.fails(fmt.Sprintf("leader %s of epoch %d wants the log cut at %d, committed up to %d", f.leader, f.epoch, m.at, known))
-			return
-		}
 		f.p.n.s.tracef("%s: cuts its log from %d to %d for %s of epoch %d", f.p.n.id, d.end(), m.at, f.leader, f.epoch)
 		f.p.truncate(m.at)
 	}
-	f.up, f.attached, f.declared, f.failures = true, true, false, 0
-	f.began, f.heard = f.p.n.s.now, f.p.n.s.now
-	f.backoff = min(f.backoff, 50*time.Millisecond)
-	f.post(func(r *role) {
-		r.self.LinkUp, r.self.LinkDead = true, 0
-		r.self.Sealed = r.p.n.disk.sealed
-	})
+	f.up, f.began, f.heard = true, f.p.n.s.now, f.p.n.s.now
+	f.suspicion.LinkUp(f.p.n.clock())
+	f.post(func(r *role) { r.self.LinkIsUp(r.p.n.disk.sealed) })
 	f.tell(m.commit)
 	f.ack()
+}
+
+// take has the leader's log in place of the own one. The link ends, and whoever
+// follows installs it, after the time that it takes to be flushed.
+func (f *link) take(m message) {
+	d := f.p.n.disk
+	v, why := accept.Whole(m.at, accept.Log{Known: min(f.commit, d.end()), Fenced: f.p.n.s.cfg.Policy.Fenced()})
+	if v != accept.Take {
+		f.p.fails(fmt.Sprintf("leader %s of epoch %d: %s", f.leader, f.epoch, why))
+		return
+	}
+	try := f.try
+	f.p.after(f.p.n.flushTime(), func() {
+		if f.try == try && !f.ended {
+			f.stop()
+			f.post(func(r *role) { r.install(f.epoch, m) })
+		}
+	})
 }
 
 func (f *link) tell(commit record.Position) {
@@ -252,15 +258,19 @@ func (f *link) append(m message) {
 	d := f.p.n.disk
 	at, epoch := d.end(), d.epoch()
 	for _, e := range m.entries {
-		if e.at != at || e.epoch < epoch || e.epoch > f.epoch {
-			f.lost(f.try, "refused")
+		if v, why := accept.Batch(e.at, e.epoch, at, epoch, f.epoch); v != accept.Take {
+			f.lost(f.try, suspicion.Refused, why)
 			return
 		}
 		at, epoch = e.end, e.epoch
 	}
 	f.p.n.s.check.accepts(f.p.n, f.epoch)
+	was := d.epoch()
 	for _, e := range m.entries {
 		f.p.append(e)
+	}
+	if d.epoch() != was {
+		f.post(func(*role) {})
 	}
 	f.tell(m.commit)
 	f.p.n.flush()
@@ -281,7 +291,7 @@ func (f *link) ack() {
 }
 
 func (f *link) flushed() {
-	if f.up && !f.refuses() {
+	if f.up && f.judge(f.epoch, suspicion.Refused) {
 		f.ack()
 	}
 }
@@ -298,6 +308,9 @@ func (d *disk) suffix(from record.Position, room, most int) (list []entry, to re
 	to = from
 	for _, e := range d.log[d.count(from):] {
 		if len(list) == most || len(list) > 0 && int(e.end-from) > room {
+			break
+		}
+		if e.damaged {
 			break
 		}
 		list = append(list, e)

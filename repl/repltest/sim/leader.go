@@ -10,6 +10,7 @@ import (
 	"baton/repl/election"
 	"baton/repl/progress"
 	"baton/repl/quorum"
+	"baton/repl/tally"
 	"baton/store/record"
 )
 
@@ -19,7 +20,6 @@ type lead struct {
 	p        *process
 	epoch    record.Epoch
 	epochEnd record.Position
-	voters   map[string]string
 	peers    map[string]*peer
 	order    []string // of peers
 	commit   record.Position
@@ -32,11 +32,9 @@ type lead struct {
 }
 
 type peer struct {
-	prog        progress.Follower
-	session     *conn
-	incarnation string
-	retired     bool
-	reported    time.Duration
+	tally.Peer
+	session *conn
+	earlier quorum.Ack // of the session before, of PlantAckTwice alone
 }
 
 type proposal struct {
@@ -45,9 +43,8 @@ type proposal struct {
 	done func(bool)
 }
 
-// window is what may be in flight to a follower: small, so that it fills.
 func (l *lead) progress() progress.Config {
-	return progress.Config{Window: 400, InSyncBytes: 100, LagBytes: 2000, LagTime: 2 * time.Second, Disk: l.p.n.s.cfg.Policy.Disk()}
+	return progress.Config{Window: l.p.n.s.swarm.window, InSyncBytes: 100, LagBytes: 2000, LagTime: 2 * time.Second, Disk: l.p.n.s.cfg.Policy.Disk()}
 }
 
 // startLead appends the epoch-start record and begins to lead; the text says
@@ -61,13 +58,13 @@ func startLead(p *process, e record.Epoch, voters map[string]string) (*lead, str
 	if _, self := voters[n.id]; !self {
 		return nil, "not among the voters"
 	}
-	l := &lead{p: p, epoch: e, voters: maps.Clone(voters), peers: map[string]*peer{},
+	l := &lead{p: p, epoch: e, peers: map[string]*peer{},
 		commit: min(p.target, n.disk.end())}
 	s.check.promoted(p, e)
 	s.tracef("%s: leads epoch %d from (%d, %d), voters %v", n.id, e, n.disk.epoch(), n.disk.end(), voters)
 	l.epochEnd = l.append(maps.Clone(voters))
 	for _, id := range slices.Sorted(maps.Keys(voters)) {
-		l.addPeer(id)
+		l.addPeer(id).SetVoter(voters[id])
 	}
 	l.tick()
 	n.flush()
@@ -77,7 +74,7 @@ func startLead(p *process, e record.Epoch, voters map[string]string) (*lead, str
 func (l *lead) addPeer(id string) *peer {
 	pe := l.peers[id]
 	if pe == nil {
-		pe = &peer{prog: progress.New(l.progress(), l.p.n.s.clock()), reported: -learnerInterval}
+		pe = &peer{Peer: tally.New(l.progress(), l.p.n.clock())}
 		if id != l.p.n.id {
 			l.peers[id] = pe
 			l.order = append(l.order, id)
@@ -152,17 +149,15 @@ func (l *lead) post(f func(*role)) {
 }
 
 func (l *lead) setVoter(id, incarnation string) {
-	l.voters[id] = incarnation
-	l.addPeer(id).retired = false
+	l.addPeer(id).SetVoter(incarnation)
 	l.advance()
 }
 
 func (l *lead) counts(id string, pe *peer) bool {
-	v := l.voters[id]
 	if s := l.p.n.s; s.cfg.Plant == PlantRegistryNow {
-		return pe.incarnation == s.zk.tree.cluster.Members[id]
+		return pe.Incarnation == s.zk.tree.cluster.Members[id]
 	}
-	return v != "" && pe.incarnation == v && !pe.retired
+	return pe.Counts()
 }
 
 // inSync counts the voters that hold what this leader writes, itself included
@@ -170,7 +165,7 @@ func (l *lead) counts(id string, pe *peer) bool {
 func (l *lead) inSync(except string) int {
 	n := 1
 	for id, pe := range l.peers {
-		if id != except && pe.session != nil && l.counts(id, pe) && pe.prog.State() == progress.InSync {
+		if id != except && l.counts(id, pe) && pe.InSync() {
 			n++
 		}
 	}
@@ -186,17 +181,17 @@ func (l *lead) advance() {
 	l.acks = l.acks[:0]
 	for _, id := range l.order {
 		if pe := l.peers[id]; l.counts(id, pe) {
-			l.acks = append(l.acks, quorum.Ack{Received: pe.prog.Received(), Flushed: pe.prog.Flushed()})
+			l.acks = append(l.acks, quorum.Ack{Received: pe.Prog.Received(), Flushed: pe.Prog.Flushed()})
+			if s.cfg.Plant == PlantAckTwice {
+				l.acks = append(l.acks, pe.earlier)
+			}
 		}
 	}
-	from := l.epochEnd
+	rule := tally.Rule{Policy: s.cfg.Policy, Replicas: l.p.n.replicas, EpochEnd: l.epochEnd}
 	if s.cfg.Plant == PlantCommitOld {
-		from = 0
+		rule.EpochEnd = 0
 	}
-	to := quorum.Commit(s.cfg.Policy, l.p.n.replicas, quorum.Self{Written: d.end(), Flush: d.flushEnd()}, l.acks, from, l.commit)
-	if to < l.commit {
-		s.violate("%s: the commit position of epoch %d fell from %d to %d", l.p.n.id, l.epoch, l.commit, to)
-	}
+	to := rule.Advance(quorum.Self{Written: d.end(), Flush: d.flushEnd()}, l.acks, l.commit)
 	if to == l.commit {
 		return
 	}
@@ -262,14 +257,11 @@ func (l *lead) tick() {
 // observe reports a learner that has caught up.
 func (l *lead) observe(id string, pe *peer) {
 	s := l.p.n.s
-	pe.prog.Tick(l.p.n.disk.end(), s.clock())
-	in := pe.session != nil && pe.prog.IsAttached() && pe.prog.State() == progress.InSync
-	behind := pe.prog.Flushed() < l.commit && s.cfg.Policy.Fenced()
-	if l.counts(id, pe) || !in || behind || l.commit < l.epochEnd || s.now-pe.reported < learnerInterval {
+	pe.Prog.Tick(l.p.n.disk.end(), l.p.n.clock())
+	if !pe.LearnerCaughtUp(tally.Line{Commit: l.commit, EpochEnd: l.epochEnd, Fenced: s.cfg.Policy.Fenced()}, l.p.n.clock()) {
 		return
 	}
-	pe.reported, pe.retired = s.now, true
-	incarnation := pe.incarnation
+	incarnation := pe.Incarnation
 	l.post(func(r *role) { r.register(id, incarnation) })
 }
 
@@ -343,13 +335,15 @@ func (l *lead) serve(c *conn, node, incarnation string, m message) {
 		refuse = refusedStranger
 	}
 	var v diverge.Verdict
+	whole := false
 	if refuse == 0 {
 		if old := pe.session; old != nil {
 			old.close()
 		}
 		pe.session = c
-		pe.prog.Lost()
-		if v = diverge.Decide(d.view(), m.log, l.epoch); v.Kind == diverge.Refuse || v.Kind == diverge.Snapshot {
+		pe.Prog.Lost()
+		v = diverge.Decide(d.view(), m.log, l.epoch)
+		if whole = m.whole || v.Kind == diverge.Snapshot; !whole && v.Kind == diverge.Refuse {
 			s.tracef("%s: refuses the log of %s: %s", l.p.n.id, node, v.Reason)
 			refuse = refusedDiverged
 			pe.session = nil
@@ -360,18 +354,38 @@ func (l *lead) serve(c *conn, node, incarnation string, m message) {
 		c.close()
 		return
 	}
-	pe.incarnation = incarnation
-	pe.prog.Attached(v.At, d.end(), s.clock())
+	if whole {
+		l.give(pe, c, incarnation)
+		return
+	}
+	pe.earlier = quorum.Ack{Received: pe.Prog.Received(), Flushed: pe.Prog.Flushed()}
+	pe.Attached(incarnation, v.At, d.end(), l.p.n.clock())
 	c.recv = func(m message) { l.receive(pe, c, m) }
 	c.gone = func() { l.unclaim(pe, c) }
 	c.send(message{kind: kindPosition, epoch: l.epoch, truncate: v.Kind == diverge.Truncate, at: v.At, leaderEnd: d.end(), commit: l.commit})
 	l.ship()
 }
 
+// give sends the whole log, after it has forgotten what the follower
+// acknowledged.
+func (l *lead) give(pe *peer, c *conn, incarnation string) {
+	d := l.p.n.disk
+	pe.Replaced(incarnation, l.p.n.clock())
+	if !d.whole() {
+		c.close()
+		l.unclaim(pe, c)
+		l.p.damaged()
+		return
+	}
+	c.recv = func(m message) { l.receive(pe, c, m) }
+	c.gone = func() { l.unclaim(pe, c) }
+	c.send(message{kind: kindSnapshot, epoch: l.epoch, entries: slices.Clone(d.log), start: d.start, at: d.end(), commit: l.commit})
+}
+
 func (l *lead) unclaim(pe *peer, c *conn) {
 	if pe.session == c {
 		pe.session = nil
-		pe.prog.Lost()
+		pe.Prog.Lost()
 	}
 }
 
@@ -383,7 +397,7 @@ func (l *lead) receive(pe *peer, c *conn, m message) {
 	case m.epoch > l.epoch:
 		l.fenced(m.epoch)
 	case m.kind == kindAck && m.epoch == l.epoch:
-		if _, err := pe.prog.Acked(m.received, m.flush, l.p.n.disk.end(), l.p.n.s.clock()); err != nil {
+		if _, err := pe.Prog.Acked(m.received, m.flush, l.p.n.disk.end(), l.p.n.clock()); err != nil {
 			l.p.n.s.violate("%s: ack of %s: %v", l.p.n.id, m.node, err)
 			return
 		}
@@ -400,12 +414,26 @@ func (l *lead) ship() {
 	d := l.p.n.disk
 	for _, id := range l.order {
 		pe := l.peers[id]
-		for pe.session != nil && !l.ended && pe.prog.Room() > 0 && pe.prog.Next() < d.end() {
-			list, to := d.suffix(pe.prog.Next(), pe.prog.Room(), 1+l.p.n.s.rng.IntN(4))
-			pe.prog.Sent(to)
+		for pe.session != nil && pe.Prog.IsAttached() && !l.ended && pe.Prog.Room() > 0 && pe.Prog.Next() < d.end() {
+			if i := d.count(pe.Prog.Next()); pe.Prog.Next() < d.start || d.log[i].damaged {
+				l.unreadable(pe)
+				break
+			}
+			list, to := d.suffix(pe.Prog.Next(), pe.Prog.Room(), 1+l.p.n.s.rng.IntN(4))
+			pe.Prog.Sent(to)
 			pe.session.send(message{kind: kindAppend, epoch: l.epoch, commit: l.commit, entries: list})
 		}
 	}
+}
+
+// unreadable ends a session whose next entry is not there any more, or damaged.
+func (l *lead) unreadable(pe *peer) {
+	c := pe.session
+	if pe.Prog.Next() >= l.p.n.disk.start {
+		l.p.damaged()
+	}
+	l.unclaim(pe, c)
+	c.close()
 }
 
 // transfer begins to hand leadership to a voter.
@@ -430,7 +458,7 @@ func (l *lead) handOver() {
 		return
 	}
 	pe := l.peers[l.handing]
-	if pe.session == nil || !l.counts(l.handing, pe) || pe.prog.Flushed() < l.p.n.disk.end() {
+	if pe.session == nil || !l.counts(l.handing, pe) || pe.Prog.Flushed() < l.p.n.disk.end() {
 		return
 	}
 	l.writing = true
@@ -440,7 +468,7 @@ func (l *lead) handOver() {
 		l.handing, l.writing = "", false
 		return
 	}
-	l.p.zk.writeCluster(election.Next(c, c.Epoch, l.handing), v.Version, func(ok bool) {
+	l.p.zk.writeCluster(election.Next(c, c.Epoch, l.handing, l.p.n.s.ballot()), v.Version, v.Reads, func(ok bool) {
 		l.writing = false
 		if !ok {
 			l.handing = ""

@@ -19,6 +19,7 @@ const (
 	kindAck                  // follower
 	kindBeat                 // leader
 	kindRefuse               // either: ends the session
+	kindSnapshot             // leader: its whole log
 )
 
 type message struct {
@@ -28,6 +29,8 @@ type message struct {
 	incarnation string
 	cluster     string
 	log         diverge.Log
+	whole       bool            // of attach: the follower's log is damaged
+	start       record.Position // of snapshot
 	at          record.Position // of position
 	truncate    bool
 	leaderEnd   record.Position

@@ -25,6 +25,8 @@ type node struct {
 	stranger  bool
 	born      int // disks it had
 	zkCut     time.Duration
+	offset    time.Duration // of its clock
+	speed     float64       // of its clock
 }
 
 // newDisk puts an empty disk in.
@@ -117,7 +119,7 @@ func (p *process) do(f func()) {
 
 // after runs f in the process after d.
 func (p *process) after(d time.Duration, f func()) {
-	p.n.s.after(d, func() { p.do(f) })
+	p.n.s.after(time.Duration(float64(d)/p.n.speed), func() { p.do(f) })
 }
 
 // wake runs f in the process that runs now, if one does.
@@ -173,9 +175,18 @@ func (p *process) commit(to record.Position) {
 	p.target = max(p.target, to)
 	d := p.n.disk
 	for p.seen < len(d.log) && d.log[p.seen].end <= p.target {
+		if e := d.log[p.seen]; e.damaged && e.at >= d.start {
+			p.damaged()
+			return
+		}
 		p.n.s.check.applied(p.n, d.log[p.seen])
 		p.seen++
 	}
+}
+
+// damaged is called by whoever reads what is not what was written.
+func (p *process) damaged() {
+	p.after(time.Microsecond, func() { p.role.post(func(r *role) { r.damage() }) })
 }
 
 // truncate cuts the log and, under weak policies, what was applied.

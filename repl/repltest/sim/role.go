@@ -29,7 +29,6 @@ type role struct {
 	sealedEnd  record.Position
 	sealWait   func() // called when the disk has flushed
 	writing    bool
-	reads      int // times that all of ZooKeeper was read anew
 	retryAt    time.Duration
 	unfitUntil time.Duration
 	timer      int
@@ -38,7 +37,7 @@ type role struct {
 
 func newRole(p *process) *role {
 	n := p.n
-	r := &role{p: p, elector: election.New(election.Config{ElectionTimeout: electionTimeout})}
+	r := &role{p: p, elector: election.New(election.Config{ElectionTimeout: electionTimeout, Ballot: n.s.ballot})}
 	r.self = election.Self{Node: n.id, Incarnation: n.disk.incarnation, ClusterID: n.disk.cluster, Replicas: n.replicas, Sealed: n.disk.sealed}
 	r.refresh()
 	return r
@@ -64,10 +63,10 @@ func (r *role) post(f func(*role)) {
 }
 
 func (r *role) see(v election.View) {
-	if v.Connected && !r.view.Connected {
-		r.reads++
-	}
 	r.view = v
+	if r.p.n.s.cfg.Plant == PlantResume && r.self.SealedFor == "" {
+		r.self.SealedFor = v.Cluster.Ballot
+	}
 	r.admit()
 }
 
@@ -105,7 +104,10 @@ func (r *role) turn() {
 		if r.self.Unfit != "" && s.now > r.unfitUntil {
 			r.self.Unfit = ""
 		}
-		d := r.elector.Decide(s.clock(), r.view, r.self)
+		if r.p.n.disk.epoch() != r.self.LastEpoch {
+			r.refresh() // a link has brought the records of another epoch
+		}
+		d := r.elector.Decide(r.p.n.clock(), r.view, r.self)
 		if d.Kind != r.last.Kind || d.Reason != r.last.Reason || d.Suspect != r.last.Suspect {
 			s.tracef("%s: %s epoch %d suspect %d: %s", r.p.n.id, d.Kind, max(d.Epoch, d.Cluster.Epoch), d.Suspect, d.Reason)
 		}
@@ -139,9 +141,7 @@ func (r *role) publish() {
 	n := r.p.n
 	m := election.Member{Node: n.id, Incarnation: r.self.Incarnation, LastEpoch: r.self.LastEpoch, Position: -1,
 		Sealed: r.self.Sealed, Suspect: r.last.Suspect, Weight: n.weight}
-	if r.self.SealedHere != 0 {
-		m.Position = int64(r.sealedEnd)
-	}
+	m.Position, m.Ballot = r.self.Candidacy(r.sealedEnd)
 	if r.lead != nil {
 		m.Address = n.id
 	}
@@ -156,7 +156,7 @@ func (r *role) publish() {
 func (r *role) do(s election.Step) bool {
 	switch s.Kind {
 	case election.Seal:
-		return r.seal(s.Epoch)
+		return r.seal(s.Epoch, s.Ballot)
 	case election.Promise:
 		return r.promise(s.Epoch)
 	case election.Promote:
@@ -181,7 +181,7 @@ func (r *role) do(s election.Step) bool {
 }
 
 // seal promises on disk, ends every role, flushes, and remembers the end.
-func (r *role) seal(e record.Epoch) bool {
+func (r *role) seal(e record.Epoch, ballot string) bool {
 	p, d := r.p, r.p.n.disk
 	r.busy = true
 	p.seal(e, func(ok bool) {
@@ -190,7 +190,7 @@ func (r *role) seal(e record.Epoch) bool {
 			return
 		}
 		// Stopping takes a moment in which links and leader go on.
-		p.after(p.n.s.upTo(2*time.Millisecond), func() { r.sealed(e) })
+		p.after(p.n.s.upTo(2*time.Millisecond), func() { r.sealed(e, ballot) })
 	})
 	return true
 }
@@ -204,14 +204,14 @@ func (r *role) promise(e record.Epoch) bool {
 			p.fails(fmt.Sprintf("promise epoch %d below %d", e, p.n.disk.sealed))
 			return
 		}
-		r.self.Sealed, r.self.SealedHere = e, 0
+		r.self.DidPromise(e)
 		r.busy = false
 		r.turn()
 	})
 	return true
 }
 
-func (r *role) sealed(e record.Epoch) {
+func (r *role) sealed(e record.Epoch, ballot string) {
 	p, d := r.p, r.p.n.disk
 	r.stepDown(fmt.Sprintf("epoch %d is being prepared", e))
 	if p.n.s.cfg.Plant != PlantNoRefusal {
@@ -224,12 +224,10 @@ func (r *role) sealed(e record.Epoch) {
 			return false
 		}
 		r.sealWait = nil
-		r.self.Sealed, r.self.SealedHere, r.self.LinkDead, r.sealedEnd = e, e, 0, end
+		r.self.DidSeal(e, ballot)
+		r.sealedEnd = end
 		if p.n.s.cfg.Plant == PlantMemoryPosition {
 			r.sealedEnd = max(end, p.highest)
-		}
-		if r.self.Unfit != "" {
-			r.self.SealedHere = 0
 		}
 		r.refresh()
 		p.n.s.tracef("%s: sealed %d at (%d, %d)", p.n.id, e, r.self.LastEpoch, end)
@@ -263,7 +261,7 @@ func (r *role) write(st election.Step) {
 		return
 	}
 	r.writing = true
-	w, version, reads := st.Cluster, r.view.Version, r.reads
+	w, version, reads := st.Cluster, r.view.Version, r.view.Reads
 	if st.Kind == election.Form {
 		version = -1
 		if w.ID == "" {
@@ -271,7 +269,11 @@ func (r *role) write(st election.Step) {
 			w.ID = fmt.Sprintf("cluster-%d", s.ids)
 		}
 	}
-	p.zk.writeCluster(w, version, func(ok bool) {
+	on := uint64(0)
+	if st.Kind.Once() {
+		on = reads
+	}
+	p.zk.writeCluster(w, version, on, func(ok bool) {
 		r.post(func(r *role) {
 			r.writing = false
 			if !ok {
@@ -279,12 +281,7 @@ func (r *role) write(st election.Step) {
 				return
 			}
 			s.tracef("%s: wrote %s epoch %d %s leader %q members %v, version %d", p.n.id, st.Kind, w.Epoch, w.Phase, w.Leader, w.Members, version+1)
-			if r.reads != reads {
-				return
-			}
-			if version < 0 && !r.view.Exists || version >= 0 && r.view.Exists && r.view.Version == version {
-				r.view.Version, r.view.Exists, r.view.Cluster = version+1, true, w
-			}
+			r.view.Wrote(election.Step{Kind: st.Kind, Cluster: w}, version, reads)
 		})
 	})
 }
@@ -302,8 +299,7 @@ func (r *role) follow(st election.Step) bool {
 	r.stepDown("another node leads")
 	r.unfollow()
 	r.identify()
-	r.self.Following, r.self.FollowingAt = st.Epoch, st.Address
-	r.self.LinkUp, r.self.LinkDead, r.self.SealedHere = false, 0, 0
+	r.self.DidFollow(st)
 	r.gen++
 	r.link = newLink(r, st, r.gen)
 	return true
@@ -317,9 +313,38 @@ func (r *role) unfollow() {
 	r.link.stop()
 	r.link = nil
 	r.gen++
-	r.self.Following, r.self.FollowingAt, r.self.LinkUp = 0, "", false
-	r.self.Sealed = r.p.n.disk.sealed
+	r.self.DidUnfollow(r.p.n.disk.sealed)
 	r.refresh()
+}
+
+// install replaces the log by the one that the link has received.
+func (r *role) install(epoch record.Epoch, m message) {
+	p, d := r.p, r.p.n.disk
+	r.unfollow()
+	if !election.MayInstall(epoch, d.sealed) {
+		return
+	}
+	p.n.s.tracef("%s: installs the log of its leader, (%d to %d)", p.n.id, m.start, m.at)
+	p.n.cuts++
+	d.install(m.entries, m.start)
+	for _, e := range d.log {
+		p.n.s.check.appended(p.n, e)
+	}
+	p.seen, p.target = 0, min(p.target, d.end())
+	r.self.DidInstall()
+	r.refresh()
+	p.commit(m.commit)
+}
+
+// damage gives up every role until the log was replaced.
+func (r *role) damage() {
+	if r.self.Damaged != "" {
+		return
+	}
+	r.p.n.s.tracef("%s: its log is damaged", r.p.n.id)
+	r.self.DidDamage("its log is damaged")
+	r.resign("its log is damaged")
+	r.unfollow()
 }
 
 func (r *role) promote(e record.Epoch) bool {
@@ -327,12 +352,13 @@ func (r *role) promote(e record.Epoch) bool {
 	r.identify()
 	voters := maps.Clone(r.view.Cluster.Members)
 	l, err := startLead(r.p, e, voters)
-	r.self.SealedHere = 0
 	if err != "" {
+		r.self.DidPromote(0, nil)
 		r.resign(err)
 		return true
 	}
-	r.lead, r.self.Leading, r.self.Voters = l, e, voters
+	r.lead = l
+	r.self.DidPromote(e, voters)
 	r.refresh()
 	return true
 }
@@ -351,7 +377,7 @@ func (r *role) stepDown(why string) {
 	r.lead = nil
 	l.stop()
 	r.p.n.s.tracef("%s: no longer leads epoch %d: %s", r.p.n.id, l.epoch, why)
-	r.self.Leading, r.self.Voters = 0, nil
+	r.self.DidStepDown()
 	r.refresh()
 }
 
@@ -359,7 +385,7 @@ func (r *role) stepDown(why string) {
 // count, in the log.
 func (r *role) register(node, incarnation string) {
 	c := r.view.Cluster
-	if c.Epoch != r.self.Leading || c.Phase != election.PhaseElected || c.Leader != r.self.Node {
+	if !election.MayRegister(c, r.self) {
 		return
 	}
 	if !election.MayReplace(c, node, incarnation, r.lead.inSync(node)) {
@@ -369,7 +395,7 @@ func (r *role) register(node, incarnation string) {
 	w := c
 	w.Members = maps.Clone(c.Members)
 	w.Members[node] = incarnation
-	r.p.zk.writeCluster(w, r.view.Version, func(ok bool) {
+	r.p.zk.writeCluster(w, r.view.Version, 0, func(ok bool) {
 		r.post(func(r *role) {
 			if r.lead != l || !ok {
 				return

@@ -69,18 +69,19 @@ func (s *Sim) draw() {
 		s.cfg.Policy = policy
 	}
 	ms := time.Millisecond
-	w := swarm{
+	w := swarm{window: pick(400, 400, 2000),
 		every: time.Duration(pick(200, 500, 1000, 2000)) * ms, delay: time.Duration(pick(1, 1, 5, 50)) * ms,
 		zkDelay: time.Duration(pick(2, 2, 20, 150)) * ms, flush: time.Duration(pick(1, 5, 50)) * ms,
 		produce: time.Duration(pick(30, 100, 300)) * ms, heldTight: time.Duration(pick(300, 1000, 3000)) * ms,
 		weights: s.chance(1, 4),
 	}
 	for _, f := range []*bool{&w.kill, &w.power, &w.pause, &w.wipe, &w.cut, &w.oneway, &w.breakLinks, &w.zkCut, &w.zkDown, &w.zkWipe,
-		&w.zkRollback, &w.expire, &w.duplicate, &w.slowDisk, &w.unfit, &w.transfer, &w.stranger, &w.staleReads} {
+		&w.zkRollback, &w.expire, &w.duplicate, &w.slowDisk, &w.unfit, &w.transfer, &w.stranger, &w.staleReads, &w.damage, &w.trim, &w.clocks} {
 		*f = s.chance(2, 5)
 	}
 	w.stranger = w.stranger && !w.zkWipe // nobody could tell it from a member
 	w.zkRollback = w.zkRollback && s.chance(1, 2)
+	w.damage = w.damage && s.cfg.Policy.Disk() && s.cfg.Policy.Fenced() // else no quorum of disks holds what is committed
 	if !s.cfg.Policy.Fenced() {
 		w.wipe = w.wipe && s.chance(1, 2)
 	} else if s.cfg.Policy&quorum.QuorumDisk == 0 {
@@ -98,9 +99,25 @@ func (s *Sim) draw() {
 // leave tails behind, and ZooKeeper does its duty.
 func (s *Sim) hunt(w swarm) swarm {
 	s.cfg.Replicas, s.cfg.Policy, s.cfg.Faulty = 3, quorum.QuorumDisk, 30*time.Second
-	return swarm{kill: w.kill, power: w.power, pause: w.pause, wipe: w.wipe, cut: true, oneway: w.oneway, breakLinks: w.breakLinks,
+	h := swarm{window: w.window, kill: w.kill, power: w.power, pause: w.pause, wipe: w.wipe, cut: true, oneway: w.oneway, breakLinks: w.breakLinks,
 		transfer: w.transfer, slowDisk: w.slowDisk, zkCut: w.zkCut, every: min(w.every, 500*time.Millisecond), delay: w.delay,
 		zkDelay: min(w.zkDelay, 20*time.Millisecond), flush: w.flush, produce: 30 * time.Millisecond, heldTight: time.Second, weights: w.weights}
+	switch s.cfg.Plant {
+	case PlantAckTwice:
+		s.cfg.Replicas = 5 // of three, one other is a quorum already
+	case PlantTwice: // members that do not hear of outcomes
+		h.zkRollback, h.zkCut, h.pause, h.zkDelay = true, true, true, 50*time.Millisecond
+	case PlantCommitOld: // leaders with long tails, which take several rounds to ship
+		h.kill, h.wipe, h.power, h.heldTight, h.delay, h.produce = true, false, false, 500*time.Millisecond, 20*time.Millisecond, 10*time.Millisecond
+		h.every, h.breakLinks, h.oneway, h.window = 200*time.Millisecond, true, true, 40
+	}
+	return h
+}
+
+// ballot makes up a name that was never used.
+func (s *Sim) ballot() string {
+	s.ids++
+	return fmt.Sprintf("ballot-%d", s.ids)
 }
 
 // build makes the machines and starts them, not all at the same moment.
@@ -112,7 +129,10 @@ func (s *Sim) build() {
 	s.cuts = make([][]time.Duration, count)
 	for i := range s.cuts {
 		s.cuts[i] = make([]time.Duration, count)
-		n := &node{s: s, i: i, id: fmt.Sprintf("n%d", i+1), replicas: s.cfg.Replicas, stranger: i >= s.cfg.Replicas}
+		n := &node{s: s, i: i, id: fmt.Sprintf("n%d", i+1), replicas: s.cfg.Replicas, stranger: i >= s.cfg.Replicas, speed: 1}
+		if s.swarm.clocks {
+			n.offset, n.speed = s.upTo(1000*time.Hour), 0.85+0.3*s.rng.Float64()
+		}
 		if s.swarm.weights {
 			n.weight = s.rng.IntN(3)
 		}

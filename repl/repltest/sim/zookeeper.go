@@ -35,6 +35,7 @@ type zookeeper struct {
 	downUntil time.Duration
 	sessions  map[int64]*session
 	lastID    int64
+	life      int // times that it forgot something: all connections broke then
 }
 
 type session struct {
@@ -172,6 +173,7 @@ func (z *zookeeper) sweep() {
 // wipe replaces the service by an empty one. Sessions are unknown to it.
 func (z *zookeeper) wipe() {
 	z.past = nil
+	z.life++
 	z.sessions = map[int64]*session{}
 	z.tree = tree{zxid: z.tree.zxid + 1, members: map[uint64]znode{}, at: z.s.now}
 	z.dropAll()
@@ -184,6 +186,7 @@ func (z *zookeeper) rollback(to tree) {
 		to.cluster.Leader, to.version, len(to.members), to.at)
 	old := z.tree
 	z.past = nil
+	z.life++
 	z.sessions = map[int64]*session{}
 	z.tree = to
 	z.tree.members = map[uint64]znode{}

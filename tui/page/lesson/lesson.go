@@ -90,7 +90,7 @@ func (v view) nodes(w, h int) []string {
 		text := n.State.Word()
 		if n.State.Follows() {
 			text = n.State.Detail()
-			if n.LagBytes > 0 {
+			if n.LagBytes > 0 && n.State != data.StateInSync {
 				text += " -" + component.BytesShort(n.LagBytes)
 			}
 		}
@@ -155,7 +155,7 @@ func (v view) step(w, h int) []string {
 	if v.l.Step >= n {
 		lines = append(lines, v.t.Paint(style.Good, v.t.Glyphs.OK+" The lesson is done: the cluster showed all of it."), "")
 		for _, s := range v.l.Steps {
-			if s.Explain != "" {
+			if s.Explain != "" && len(lines) < h-4 {
 				para(style.Text, s.Explain)
 				lines = append(lines, "")
 			}
@@ -165,11 +165,13 @@ func (v view) step(w, h int) []string {
 	}
 	s := v.l.Steps[v.l.Step]
 	lines = append(lines, v.t.Paint(style.Accent, s.Title), "")
-	para(style.Text, s.Story)
-	lines = append(lines, "")
+	if !s.Ready || s.Ask == "" { // it was read before the prediction
+		para(style.Text, s.Story)
+		lines = append(lines, "")
+	}
 	v.ask(&lines, s, inner)
 	if s.Do != "" && (s.Ask == "" || s.Guess >= 0) {
-		lines = append(lines, v.t.Paint(style.Focus, v.t.Glyphs.Cursor)+" press "+v.t.Paint(style.Strong, s.Key)+" to "+s.Do)
+		lines = append(lines, v.t.Paint(style.Focus, v.t.Glyphs.Cursor)+" press "+v.t.Paint(style.Strong, "enter")+" to do it: "+v.t.Paint(style.Strong, s.Do))
 	}
 	for _, c := range s.Checks {
 		mark := v.t.Paint(style.Dim, v.t.Glyphs.Pending)
@@ -178,7 +180,19 @@ func (v view) step(w, h int) []string {
 		}
 		lines = append(lines, "  "+mark+" "+component.Cut(c.Text, inner-4, v.t.Glyphs.Ellipsis))
 	}
-	if v.l.Step > 0 && len(lines)+3 < h {
+	if s.Ready {
+		lines = append(lines, "")
+		if s.Guess >= 0 && s.Right >= 0 {
+			if s.Guess == s.Right {
+				lines = append(lines, v.t.Paint(style.Good, v.t.Glyphs.OK+" your prediction was right"))
+			} else {
+				para(style.Warn, "It went otherwise than you said: "+s.Choices[min(s.Right, len(s.Choices)-1)]+".")
+			}
+		}
+		para(style.Text, s.Explain)
+		lines = append(lines, v.t.Paint(style.Focus, v.t.Glyphs.Cursor)+" "+v.t.Paint(style.Strong, "enter")+" goes on")
+	}
+	if v.l.Step > 0 && !s.Ready && len(lines)+3 < h {
 		if last := v.l.Steps[v.l.Step-1]; last.Explain != "" {
 			lines = append(lines, "")
 			para(style.Dim, "Before: "+last.Explain)
@@ -206,9 +220,11 @@ func (v view) ask(lines *[]string, s data.LessonStep, w int) {
 		}
 		*lines = append(*lines, v.t.Paint(role, mark+string(rune('a'+i))+"  "+component.Cut(c, w-6, v.t.Glyphs.Ellipsis)))
 	}
-	if s.Guess < 0 {
-		*lines = append(*lines, v.t.Paint(style.Warn, "guess first: a, b or c"))
-	} else {
+	switch {
+	case s.Ready:
+	case s.Guess < 0:
+		*lines = append(*lines, v.t.Paint(style.Warn, "guess first: press its letter"))
+	default:
 		*lines = append(*lines, v.t.Paint(style.Good, v.t.Glyphs.OK+" noted; now see for yourself"))
 	}
 	*lines = append(*lines, "")

@@ -33,9 +33,8 @@ type Change struct {
 	Owner Owner
 }
 
-// Apply makes a change as of a zxid and a time in Unix milliseconds. undo puts
-// back exactly what was there, provided that later changes are undone first.
-func (t *Tree) Apply(c Change, zxid, now int64) (undo func(), err error) {
+// apply is Apply without the quotas.
+func (t *Tree) apply(c Change, zxid, now int64) (undo func(), err error) {
 	switch c.Kind {
 	case Create:
 		return t.create(c, zxid, now)

@@ -47,6 +47,7 @@ type Tree struct {
 	ephemerals map[int64]map[string]struct{}
 	removable  map[string]struct{} // containers and nodes with a time to live
 	dataBytes  int64
+	quotas     int // nodes with limits, see quota.go
 }
 
 // New returns a tree with ZooKeeper's own nodes.
@@ -141,6 +142,9 @@ func (t *Tree) insert(path string, n *Node) {
 	}
 	t.nodes[path] = n
 	t.dataBytes += int64(len(path) + len(n.Data))
+	if _, limits := quotaPath(path, quotaLimits); limits {
+		t.quotas++
+	}
 	if path != Root {
 		parent, name := Split(path)
 		t.nodes[parent].children[name] = struct{}{}
@@ -159,6 +163,9 @@ func (t *Tree) insert(path string, n *Node) {
 func (t *Tree) remove(path string, n *Node) {
 	delete(t.nodes, path)
 	t.dataBytes -= int64(len(path) + len(n.Data))
+	if _, limits := quotaPath(path, quotaLimits); limits {
+		t.quotas--
+	}
 	parent, name := Split(path)
 	delete(t.nodes[parent].children, name)
 	delete(t.removable, path)

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +42,10 @@ func randomChange(r *rand.Rand) tree.Change {
 	path := ""
 	for range 1 + r.IntN(3) {
 		path += "/" + string(rune('a'+r.IntN(3)))
+	}
+	if r.IntN(4) == 0 { // a quota comes or goes
+		quota := []string{"/a", "/a/zookeeper_limits", "/a/zookeeper_stats", "/a/b", "/a/b/zookeeper_limits", "/a/b/zookeeper_stats"}
+		path = tree.Quota + quota[r.IntN(len(quota))]
 	}
 	owners := []tree.Owner{0, 0, 0, 7, 8, tree.Container, tree.TTLOwner(5)}
 	return tree.Change{
@@ -93,6 +98,55 @@ func TestUndoAndReplay(t *testing.T) {
 		require.NoError(t, restored.Restore(path, copied))
 	}
 	require.Equal(t, picture(subject), picture(restored))
+}
+
+// TestQuotaCountsWhatItsPathUses makes random changes below a quota and one
+// below it and compares what is written down with a count from scratch.
+func TestQuotaCountsWhatItsPathUses(t *testing.T) {
+	r := seed(t)
+	subject := tree.New()
+	apply := func(kind tree.Kind, path, data string) {
+		t.Helper()
+		_, err := subject.Apply(tree.Change{Kind: kind, Path: path, Data: []byte(data)}, 1, 1)
+		require.NoError(t, err)
+	}
+	apply(tree.Create, "/a", "xyz")
+	apply(tree.Create, "/a/b", "x")
+	for _, node := range []string{"/a", "/a/zookeeper_limits", "/a/zookeeper_stats", "/a/b", "/a/b/zookeeper_limits", "/a/b/zookeeper_stats"} {
+		apply(tree.Create, tree.Quota+node, "count=0,bytes=0")
+	}
+	used := func(path string) string { return string(subject.Get(tree.Quota + path + "/zookeeper_stats").Data) }
+	require.Equal(t, []string{"count=2,bytes=4", "count=1,bytes=1"}, []string{used("/a"), used("/a/b")}, "a new quota begins with what is there")
+	version := subject.Get(tree.Quota + "/a/zookeeper_stats").Version
+	for range 300 {
+		c := randomChange(r)
+		if c.Path == "/a" || c.Path == "/a/b" || tree.Reserved(c.Path) || strings.HasPrefix(c.Path, tree.Quota) {
+			continue
+		}
+		undo, err := subject.Apply(c, 2, 2)
+		if err == nil && r.IntN(3) == 0 {
+			undo()
+		}
+		want := map[string][2]int{}
+		for path, n := range subject.All {
+			quota := ""
+			switch {
+			case path == "/a/b" || strings.HasPrefix(path, "/a/b/"):
+				quota = "/a/b" // the nearest one alone
+			case path == "/a" || strings.HasPrefix(path, "/a/"):
+				quota = "/a"
+			}
+			want[quota] = [2]int{want[quota][0] + 1, want[quota][1] + len(n.Data)}
+		}
+		// The outer quota began with what is below the inner one, too.
+		require.Equal(t, fmt.Sprintf("count=%d,bytes=%d", want["/a"][0]+1, want["/a"][1]+1), used("/a"))
+		require.Equal(t, fmt.Sprintf("count=%d,bytes=%d", want["/a/b"][0], want["/a/b"][1]), used("/a/b"))
+	}
+	require.Equal(t, version, subject.Get(tree.Quota+"/a/zookeeper_stats").Version)
+	apply(tree.Delete, tree.Quota+"/a/b/zookeeper_limits", "")
+	before := used("/a/b")
+	apply(tree.SetData, "/a/b", "much longer than before")
+	require.Equal(t, before, used("/a/b"), "without limits there is no quota")
 }
 
 func TestRestoreRefusesWhatDoesNotFit(t *testing.T) {

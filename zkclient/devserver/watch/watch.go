@@ -135,6 +135,16 @@ func (t *Table[W]) DropWatcher(w W) {
 // does in ZooKeeper.
 func (t *Table[W]) Len() int { return t.data.len + t.child.len }
 
+// AllData calls see with every path that has a data watch and each of its
+// watchers, in no order.
+func (t *Table[W]) AllData(see func(path string, w W)) {
+	for path, watchers := range t.data.byPath {
+		for w := range watchers {
+			see(path, w)
+		}
+	}
+}
+
 // LenOf returns the number of paths that a watcher watches, data and child
 // watches counted apart.
 func (t *Table[W]) LenOf(w W) int { return len(t.data.byWatcher[w]) + len(t.child.byWatcher[w]) }
