@@ -24,6 +24,7 @@ type Broker struct {
 		patterns destination.Tree[*bundle] // who wants queues that come later
 	}
 	topics topics
+	purges purges
 	life   struct {
 		sync.Mutex
 		closed bool
@@ -55,7 +56,9 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b := &Broker{cfg: cfg.withDefaults(), standard: policy.Default(), end: make(chan struct{})}
 	b.queues.byName = map[string]*queue{}
-	b.topics.temporary = map[string]*temporary{}
+	b.topics.init()
+	b.purges.wake = make(chan struct{}, 1)
+	b.loadDurables()
 	b.autos.init()
 	b.chores.init()
 	b.deadlines.init()
@@ -69,6 +72,7 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b.run(b.runAcks)
 	b.run(b.runChores)
+	b.run(b.runPurges)
 	b.run(b.runDue)
 	return b, nil
 }
@@ -158,8 +162,11 @@ func (b *Broker) addLocked(name string) *queue {
 	if q != nil {
 		return q
 	}
-	q = newQueue(b, name, b.cfg.Policies.Of(destination.Queue, name))
+	q = newQueue(b, name, b.policyOf(name))
 	b.queues.byName[name] = q
+	if _, orphan := b.durableOf(name); orphan {
+		b.purges.add(name)
+	}
 	if !destination.Internal(name) {
 		b.queues.names.Add(name, q)
 		for n := range b.queues.patterns.StandingFor(name) {

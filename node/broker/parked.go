@@ -129,7 +129,7 @@ func (s *Session) await(timer *time.Timer, left time.Duration) bool {
 	select {
 	case <-s.parked.wake:
 	case <-timer.C:
-	case <-s.dead:
+	case <-s.aborted:
 		return false
 	case <-s.b.end:
 		return false
@@ -159,7 +159,7 @@ func (s *Session) refuseParcel(x *parcel, why error) {
 // isDead says whether the session or the broker has ended.
 func (s *Session) isDead() bool {
 	select {
-	case <-s.dead:
+	case <-s.aborted:
 		return true
 	case <-s.b.end:
 		return true

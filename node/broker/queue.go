@@ -56,6 +56,7 @@ type queue struct {
 	mu       sync.Mutex
 	dead     bool // dropped from the table of queues
 	broken   bool // index or log cannot be read
+	orphan   bool // of a durable subscription that is no more
 	cached   int64
 	borrowed int         // entries of ready lists with a borrowed message
 	lanes    []*lane     // those in use, the highest priority first
@@ -115,6 +116,9 @@ func (q *queue) enqueued(priority uint8, seq record.Sequence, at record.Position
 	l := q.lane(priority, QueueInfo{NextSequence: seq})
 	if !l.enqueued(seq, at, size, e) {
 		return true
+	}
+	if q.orphan {
+		q.b.purges.add(q.name)
 	}
 	q.kick()
 	if !q.dispatching {

@@ -124,7 +124,7 @@ func (r *router) route(to []destination.Destination, m *record.Message) (size in
 		original = compositeText(to)
 	}
 	for _, d := range to {
-		p := r.b.policyOf(d)
+		p := r.b.policyFor(d)
 		if err = admits(d, p, m); err != nil {
 			r.drop()
 			return 0, err
@@ -133,10 +133,6 @@ func (r *router) route(to []destination.Destination, m *record.Message) (size in
 		case d.Pattern:
 			err = fmt.Errorf("%w: a message cannot be sent to wildcards", ErrDestination)
 		case d.Kind == destination.Queue:
-			r.wait = max(r.wait, p.Limits.Wait)
-			if p.Limits.Bounded() {
-				r.demands = append(r.demands, demand{q: r.b.findOrAdd(d.Name), messages: 1})
-			}
 			r.targets = append(r.targets, target{queue: d.Name, original: original, deadline: r.b.expiry(p, m)})
 		case d.Kind == destination.Topic:
 			r.toTopic(d, m, original)
@@ -148,11 +144,42 @@ func (r *router) route(to []destination.Destination, m *record.Message) (size in
 			return 0, err
 		}
 	}
+	r.demand(m)
 	if size = r.size(m); len(r.targets) > 1 && size > BodyMax {
 		r.drop()
 		return 0, fmt.Errorf("%w (its %d copies have %d bytes, at most %d)", ErrMessageSize, len(r.targets), size, BodyMax)
 	}
 	return size, nil
+}
+
+// unknownDeadline is that of a target whose queue has yet to be looked at, for
+// which no lock of topics may be held.
+const unknownDeadline = -1
+
+// demand finds out which of the targets have limits, and how long their room is
+// worth waiting for.
+func (r *router) demand(m *record.Message) {
+	wait := time.Duration(-1)
+	for i := range r.targets {
+		t := &r.targets[i]
+		if r.b.cfg.Policies == nil {
+			if t.deadline == unknownDeadline {
+				t.deadline = m.Deadline
+			}
+			continue
+		}
+		q := r.b.findOrAdd(t.queue)
+		if t.deadline == unknownDeadline {
+			t.deadline = r.b.expiry(&q.policy, m)
+		}
+		if q.policy.Limits.Bounded() {
+			r.demands = append(r.demands, demand{q: q, messages: 1})
+			wait = max(wait, q.policy.Limits.Wait)
+		}
+	}
+	if r.wait = wait; wait < 0 { // room in the store is all that is needed
+		r.wait = r.b.standard.Limits.Wait
+	}
 }
 
 // admits refuses a message that is larger than its destination takes.
@@ -171,8 +198,8 @@ func (b *Broker) expiry(p *policy.Policy, m *record.Message) int64 {
 	return p.Expiry.Deadline(b.cfg.Now().UnixMilli(), m.Deadline)
 }
 
-// policyOf returns the policy of a queue or a topic, which may not be there.
-func (b *Broker) policyOf(d destination.Destination) *policy.Policy {
+// policyFor returns the policy of a queue or a topic, which may not be there.
+func (b *Broker) policyFor(d destination.Destination) *policy.Policy {
 	if b.cfg.Policies == nil {
 		return &b.standard
 	}
@@ -189,7 +216,7 @@ func (b *Broker) policyOf(d destination.Destination) *policy.Policy {
 // say nothing. Of several destinations the first that says something counts.
 func (b *Broker) Prefetch(from []destination.Destination) int {
 	for _, d := range from {
-		if n := b.policyOf(d).Prefetch; n > 0 {
+		if n := b.policyFor(d).Prefetch; n > 0 {
 			return n
 		}
 	}
@@ -300,7 +327,7 @@ func (r *router) publish(p publication, m *record.Message, original string) {
 // copyMessage copies all but the body.
 func (b *Broker) copyMessage(m *record.Message, to destination.Destination, original string) *record.Message {
 	c := *m
-	c.Deadline = b.expiry(b.policyOf(to), m)
+	c.Deadline = b.expiry(b.policyFor(to), m)
 	c.Headers = make([]record.HeaderField, 0, len(m.Headers)+2)
 	if to.Kind == destination.Topic {
 		c.Headers = append(c.Headers, record.HeaderField{Name: headerDestination, Value: to.String()})

@@ -46,10 +46,12 @@ type Session struct {
 	scratch []byte
 	subs    []*Subscription
 	aliases map[destination.Destination]*temporary // of this session
+	// identity is the client id, "" if the client gave none.
+	identity string
 
-	open   openTransactions
-	parked parked
-	dead   chan struct{} // closed by Abort
+	open    openTransactions
+	parked  parked
+	aborted chan struct{} // closed by Abort
 
 	mu struct {
 		sync.Mutex
@@ -90,7 +92,7 @@ type group struct {
 
 // NewSession begins a session. The caller must Close it.
 func (b *Broker) NewSession(c Client) *Session {
-	s := &Session{b: b, client: c, dead: make(chan struct{})}
+	s := &Session{b: b, client: c, aborted: make(chan struct{})}
 	s.parked.init()
 	s.router = newRouter(b, s)
 	s.mu.changed = sync.NewCond(&s.mu)
@@ -246,7 +248,7 @@ func (s *Session) admit(g *group) bool {
 		s.mu.changed.Wait()
 	}
 	s.mu.Unlock()
-	if !s.b.gate.enter(int64(g.bytes), s.b.cfg.ProposalBytes, s.dead, s.b.end) {
+	if !s.b.gate.enter(int64(g.bytes), s.b.cfg.ProposalBytes, s.aborted, s.b.end) {
 		return false
 	}
 	s.mu.Lock()
@@ -328,7 +330,7 @@ func (s *Session) Abort() {
 	s.mu.Lock()
 	if !s.mu.aborted {
 		s.mu.aborted = true
-		close(s.dead)
+		close(s.aborted)
 		s.mu.changed.Broadcast()
 	}
 	s.mu.Unlock()

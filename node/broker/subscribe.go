@@ -6,6 +6,7 @@ import (
 
 	"baton/node/broker/destination"
 	"baton/node/broker/selector"
+	"baton/store/record"
 )
 
 // SubscribeOptions say what a consumer wants.
@@ -15,6 +16,9 @@ type SubscribeOptions struct {
 	Prefetch int // messages delivered and not settled; at least 1, at most Config.PrefetchMax
 	Data     any // the client's own, see Subscription.Data
 
+	// Durable names a durable subscription of the session's client, "" if it is
+	// not one.
+	Durable  string
 	Selector *selector.Selector // nil: every message
 	// NoLocal is for topics: nothing that this session has sent.
 	NoLocal bool
@@ -24,7 +28,8 @@ type SubscribeOptions struct {
 }
 
 // Subscribe adds a consumer. Start makes it one of its queue's, and Resume of
-// the subscription begins the deliveries. Error: ErrDestination.
+// the subscription begins the deliveries. Errors: ErrDestination, and where a
+// durable subscription has to be stored, ErrClosed and the proposer's.
 func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
 	if o.Prefetch < 1 {
 		return nil, fmt.Errorf("broker: prefetch is %d, must be at least 1", o.Prefetch)
@@ -37,6 +42,15 @@ func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
 		return d.Kind != destination.Topic && d.Kind != destination.TempTopic
 	}) {
 		return nil, fmt.Errorf("%w: selectors on queues are not supported", ErrDestination)
+	}
+	if o.Durable != "" {
+		p, err := s.subscribeDurable(&o)
+		if err != nil {
+			return nil, err
+		}
+		sub.place = p
+		s.subs = append(s.subs, sub)
+		return sub, nil
 	}
 	parts := make([]legPart, len(o.From))
 	for i, d := range o.From {
@@ -59,6 +73,11 @@ func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
 func (s *Session) placeOf(d destination.Destination, o *SubscribeOptions) (place, error) {
 	switch d.Kind {
 	case destination.Queue:
+		if topic := destination.VirtualTopic(d.Name); topic != "" && !d.Pattern {
+			if _, err := s.ensure(record.Subscribe{Name: d.Name, Destination: topic}); err != nil {
+				return place{}, err
+			}
+		}
 		return place{open: func() *queue { return s.b.findOrAdd(d.Name) }}, nil
 	case destination.Topic:
 		return s.subscribeTopic(d, o), nil

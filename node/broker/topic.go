@@ -13,6 +13,16 @@ type topics struct {
 	sync.RWMutex
 	subscribers destination.Tree[*topicSubscriber]
 	temporary   map[string]*temporary // by name
+
+	durable  destination.Tree[*durable] // by topic
+	durables map[durableID]*durable
+	occupied map[durableID]*Session      // that consumes it, or is about to change it
+	applied  map[durableID]chan struct{} // closed when a record about it is applied
+}
+
+func (t *topics) init() {
+	t.temporary = map[string]*temporary{}
+	t.durables, t.occupied, t.applied = map[durableID]*durable{}, map[durableID]*Session{}, map[durableID]chan struct{}{}
 }
 
 // topicSubscriber is a consumer that gets what is published while it is there.
@@ -42,6 +52,15 @@ func (r *router) toTopic(d destination.Destination, m *record.Message, original 
 	t := &r.b.topics
 	t.RLock()
 	defer t.RUnlock()
+	for x := range t.durable.StandingFor(d.Name) {
+		switch {
+		case !x.wants(r.from, m):
+		case x.ClientID == "":
+			r.targets = append(r.targets, target{queue: x.queue, original: d.String(), deadline: unknownDeadline})
+		default:
+			r.targets = append(r.targets, target{queue: x.queue, topic: d.String(), original: original, deadline: r.b.expiry(r.b.policyFor(d), m)})
+		}
+	}
 	for range t.subscribers.StandingFor(d.Name) {
 		r.publish(publication{to: d}, m, original)
 		break

@@ -19,7 +19,9 @@ type consumer struct {
 	prefix []byte // of its MESSAGE frames: command and subscription
 	from   []byte // destination header, if a delivery says no other
 	sub    *broker.Subscription
-	ended  bool // guarded by the outbox
+	// durable is the name of its durable subscription, "" if it has none.
+	durable string
+	ended   bool // guarded by the outbox
 }
 
 func newConsumer(v stomp.Version, destination, id string, number uint64) *consumer {

@@ -58,7 +58,7 @@ var clientErrors = []error{destination.ErrInvalid, selector.ErrInvalid, broker.E
 
 // clientError turns them into refusals.
 func clientError(err error) error {
-	if slices.ContainsFunc(clientErrors, func(known error) bool { return errors.Is(err, known) }) {
+	if broker.Retryable(err) || slices.ContainsFunc(clientErrors, func(known error) bool { return errors.Is(err, known) }) {
 		return refuse("%s", err)
 	}
 	return err
@@ -101,6 +101,7 @@ func (c *conn) connect(f *stomp.Frame) error {
 	c.pace.Store(int64(pace.Send))
 	c.silence = time.Duration(float64(pace.Receive) * c.s.cfg.HeartBeatGrace)
 	c.connected = true
+	c.sess.Identify(f.Get("client-id"))
 	c.nc.SetReadDeadline(time.Time{})
 	c.dec.Configure(version, c.s.cfg.Limits)
 

@@ -40,6 +40,9 @@ func (c *conn) subscribeOptions(f *stomp.Frame) (o broker.SubscribeOptions, err 
 			return o, err
 		}
 	}
+	if o.Durable != "" && f.Get("activemq.prefetchSize") == "" {
+		o.Prefetch = c.s.cfg.Prefetch
+	}
 	if o.NoLocal && !onTopics {
 		return o, refuse("activemq.noLocal is for topics")
 	}
@@ -73,7 +76,10 @@ func (c *conn) subscribeOption(o *broker.SubscribeOptions, name, value string) (
 			err = refuse("%s is not supported", name)
 		}
 	case "activemq.subscriptionName", "durable-subscription-name":
-		err = refuse("durable subscriptions are not supported")
+		o.Durable = value
+		if value == "" {
+			err = refuse("%s is empty", name)
+		}
 	case "transformation":
 		err = refuse("transformations are not supported")
 	default:

@@ -29,7 +29,7 @@ func (c *conn) subscribe(f *stomp.Frame) error {
 	id := f.Get("id")
 	c.lastSub++
 	co := newConsumer(c.v(), f.Get("destination"), id, c.lastSub)
-	o.Data = co
+	o.Data, co.durable = co, o.Durable
 	if co.sub, err = c.sess.Subscribe(o); err != nil {
 		return err
 	}
@@ -60,20 +60,29 @@ func (c *conn) subscriptionKey(f *stomp.Frame) (string, error) {
 	return "", refuse("%s needs an id or a destination header", f.Command)
 }
 
-// unsubscribe handles UNSUBSCRIBE. No message follows its receipt.
+// unsubscribe handles UNSUBSCRIBE. No message follows its receipt. With the
+// name of a durable subscription it removes that.
 func (c *conn) unsubscribe(f *stomp.Frame) error {
-	key, err := c.subscriptionKey(f)
+	durable, err := durableName(f)
 	if err != nil {
 		return err
 	}
+	key, err := c.subscriptionKey(f)
+	if err != nil && durable == "" {
+		return err
+	}
 	co := c.byKey[key]
-	if co == nil {
+	if co == nil && durable == "" {
 		return refuse("there is no subscription with this id")
 	}
-	delete(c.byKey, key)
-	delete(c.byNumber, co.number)
-	c.out.end(co)
-	c.sess.Unsubscribe(co.sub)
+	if co != nil && (durable == "" || co.durable == durable) {
+		c.drop(key, co)
+	}
+	if durable != "" {
+		if err := c.sess.Forget(durable); err != nil {
+			return err
+		}
+	}
 	if receipt := f.Get("receipt"); receipt != "" {
 		if err := c.sess.Drain(); err != nil {
 			return err
@@ -81,6 +90,28 @@ func (c *conn) unsubscribe(f *stomp.Frame) error {
 		c.sendReceipt(receipt)
 	}
 	return nil
+}
+
+// durableName is the durable subscription that an UNSUBSCRIBE is about, "" if
+// none.
+func durableName(f *stomp.Frame) (string, error) {
+	for _, header := range []string{"activemq.subscriptionName", "durable-subscription-name"} {
+		if name, ok := f.Lookup(header); ok {
+			if name = strings.TrimSpace(name); name == "" {
+				return "", refuse("%s is empty", header)
+			}
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
+// drop ends a consumer.
+func (c *conn) drop(key string, co *consumer) {
+	delete(c.byKey, key)
+	delete(c.byNumber, co.number)
+	c.out.end(co)
+	c.sess.Unsubscribe(co.sub)
 }
 
 // settle handles ACK and NACK.
