@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"baton/node/broker/policy"
 	"baton/repl/quorum"
+	"baton/store/vfs"
 )
 
 // Defaults of the settings that operators change most.
@@ -30,6 +32,7 @@ type Config struct {
 	ID       string // node id, unique in the cluster, the same at every start
 	Group    string // name of the cluster in the member nodes, default "baton"
 	DataDir  string
+	FS       vfs.FS // of DataDir; nil: the operating system's
 	Replicas int    // configured size of the cluster, default 3
 	Sync     string // sync policy, default quorum_disk
 	Weight   int    // breaks ties in an election, default 1
@@ -73,6 +76,9 @@ type Config struct {
 	// 1 s.
 	RetentionInterval time.Duration
 	MaxConnections    int // of STOMP clients, default 10,000
+	// Policies of queues and topics, while this node leads. Give all nodes the
+	// same.
+	Policies policy.Table
 
 	Version string // shown in the status
 	Logger  *slog.Logger
