@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"baton/repl/quorum"
+	"baton/store/vfs"
 )
 
 // Defaults of the settings that operators change most.
@@ -74,6 +75,7 @@ type Config struct {
 	RetentionInterval time.Duration
 	MaxConnections    int // of STOMP clients, default 10,000
 
+	FS      vfs.FS // of the data directory; nil is the operating system's
 	Version string // shown in the status
 	Logger  *slog.Logger
 }
