@@ -14,13 +14,18 @@ import (
 // Broker serves the clients of a leader. Create it with New when the epoch's
 // first record is committed and applied; Close it at demotion.
 type Broker struct {
-	cfg Config
+	cfg      Config
+	standard policy.Policy // where there are no policies
 
 	queues struct {
 		sync.RWMutex
-		byName map[string]*queue
+		byName   map[string]*queue
+		names    destination.Tree[*queue]  // but for internal ones
+		patterns destination.Tree[*bundle] // who wants queues that come later
 	}
-	life struct {
+	topics topics
+	purges purges
+	life   struct {
 		sync.Mutex
 		closed bool
 		wg     sync.WaitGroup
@@ -30,10 +35,14 @@ type Broker struct {
 	chores chores
 
 	deadlines deadlines
+	gate      gate
+	storage   storage
 
 	lastID        atomic.Uint64
 	cached        atomic.Int64
 	inTransaction atomic.Int64 // bytes held by open transactions
+	inMemory      atomic.Int64 // bytes of messages that are not in the log
+	dropped       atomic.Uint64
 	delivered     atomic.Uint64
 	subscriptions atomic.Int64
 	failure       sync.Once
@@ -45,11 +54,15 @@ func New(cfg Config) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg.withDefaults(), end: make(chan struct{})}
+	b := &Broker{cfg: cfg.withDefaults(), standard: policy.Default(), end: make(chan struct{})}
 	b.queues.byName = map[string]*queue{}
+	b.topics.init()
+	b.purges.wake = make(chan struct{}, 1)
+	b.loadDurables()
 	b.autos.init()
 	b.chores.init()
 	b.deadlines.init()
+	b.gate.init()
 	for _, info := range b.cfg.Index.Queues() {
 		if info.Name == destination.Schedule {
 			continue
@@ -59,6 +72,7 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b.run(b.runAcks)
 	b.run(b.runChores)
+	b.run(b.runPurges)
 	b.run(b.runDue)
 	return b, nil
 }
@@ -133,25 +147,31 @@ func (b *Broker) find(name string) *queue {
 	return b.queues.byName[name]
 }
 
-// policyOf returns the policy of a queue, whether it is there or not.
-func (b *Broker) policyOf(name string) *policy.Policy {
-	if q := b.find(name); q != nil {
-		return &q.policy
-	}
-	p := b.cfg.Policies.Of(destination.Queue, name)
-	return &p
-}
-
 func (b *Broker) findOrAdd(name string) *queue {
 	if q := b.find(name); q != nil {
 		return q
 	}
 	b.queues.Lock()
 	defer b.queues.Unlock()
+	return b.addLocked(name)
+}
+
+// addLocked is findOrAdd for a caller that holds Broker.queues.
+func (b *Broker) addLocked(name string) *queue {
 	q := b.queues.byName[name]
-	if q == nil {
-		q = newQueue(b, name)
-		b.queues.byName[name] = q
+	if q != nil {
+		return q
+	}
+	q = newQueue(b, name, b.queuePolicy(name))
+	b.queues.byName[name] = q
+	if _, orphan := b.durableOf(name); orphan {
+		b.purges.add(name)
+	}
+	if !destination.Internal(name) {
+		b.queues.names.Add(name, q)
+		for n := range b.queues.patterns.StandingFor(name) {
+			n.add(q, legPart{destination.Destination{Kind: destination.Queue, Pattern: true}, place{filters: true}})
+		}
 	}
 	return q
 }
@@ -162,9 +182,16 @@ func (b *Broker) forget(q *queue) {
 	defer b.queues.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.unused() && !q.dispatching {
+	if q.unused() && !q.dead {
 		q.dead = true
+		for _, leg := range q.consumers {
+			leg.attached = false
+			leg.reckon()
+			b.subscriptions.Add(-1)
+			leg.bundle.removed(q, leg.lastTag)
+		}
 		delete(b.queues.byName, q.name)
+		b.queues.names.Remove(q.name, q)
 	}
 }
 
@@ -192,15 +219,29 @@ type Counters struct {
 type Stats struct {
 	Delivered     uint64
 	Subscriptions int
-	CachedBytes   int64 // of bodies that wait for delivery
+	CachedBytes   int64  // of bodies that wait for delivery
+	MemoryBytes   int64  // of messages that are not in the log: of topics and temporary queues
+	Dropped       uint64 // messages that a subscriber of a topic did not take in time
+
+	ProposalBytes    int64  // of proposals that await their commit
+	BlockedProposals int    // sessions that wait until there are fewer
+	TransactionBytes int64  // in open transactions
+	StoreFull        string // why producers wait for room in the store; "" = none does
 }
 
 // Stats returns the counters.
 func (b *Broker) Stats() Stats {
+	used, waiting := b.gate.level()
+	b.storage.Lock()
+	full := b.storage.why
+	b.storage.Unlock()
 	return Stats{
+		ProposalBytes: used, BlockedProposals: waiting, TransactionBytes: b.inTransaction.Load(), StoreFull: full,
 		Delivered:     b.delivered.Load(),
 		Subscriptions: int(b.subscriptions.Load()),
 		CachedBytes:   b.cached.Load(),
+		MemoryBytes:   b.inMemory.Load(),
+		Dropped:       b.dropped.Load(),
 	}
 }
 

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -43,12 +42,16 @@ type Session struct {
 	unit    unit
 	hint    int // size of the last batch
 	ops     []Op
-	message record.Enqueue
-	encode  func([]byte) []byte // appends message; made once
+	router  *router
 	scratch []byte
 	subs    []*Subscription
+	aliases map[destination.Destination]*temporary // of this session
+	// identity is the client id, "" if the client gave none.
+	identity string
 
-	open openTransactions
+	open    openTransactions
+	parked  parked
+	aborted chan struct{} // closed by Abort
 
 	mu struct {
 		sync.Mutex
@@ -69,8 +72,11 @@ type ackSet struct {
 // unit is what will be proposed as one batch, that is, wholly or not at all: a
 // session has one for what it gathers, and one for each open transaction.
 type unit struct {
-	batch *record.Batch // of messages; the acks are added at the end
-	acks  []ackSet
+	batch     *record.Batch // of messages; the acks are added at the end
+	acks      []ackSet
+	published []publication // handed out when the batch is committed
+	bytes     int           // of published
+	reserved  []demand      // given back when it is settled
 }
 
 // group is one proposal.
@@ -86,53 +92,11 @@ type group struct {
 
 // NewSession begins a session. The caller must Close it.
 func (b *Broker) NewSession(c Client) *Session {
-	s := &Session{b: b, client: c}
-	s.encode = func(dst []byte) []byte { return s.message.AppendTo(dst) }
+	s := &Session{b: b, client: c, aborted: make(chan struct{})}
+	s.parked.init()
+	s.router = newRouter(b, s)
 	s.mu.changed = sync.NewCond(&s.mu)
 	return s
-}
-
-// Send adds a message to the batch, or to a transaction; m.ID is set by the
-// broker. Nothing of m is kept. Errors: ErrQueueName, ErrMessageSize,
-// ErrTransaction, ErrClosed.
-func (s *Session) Send(queue string, m record.Message, tx, receipt string) error {
-	if err := CheckQueueName(queue); err != nil {
-		return s.Refuse(tx, err)
-	}
-	m.Deadline = s.b.policyOf(queue).Expiry.Deadline(s.b.cfg.Now().UnixMilli(), m.Deadline)
-	return s.send(queue, m, tx, receipt)
-}
-
-func (s *Session) send(queue string, m record.Message, tx, receipt string) error {
-	if err := checkSize(&m); err != nil {
-		return s.Refuse(tx, err)
-	}
-	if len(s.scratch) == 0 {
-		s.scratch = make([]byte, 64)
-	}
-	m.ID = s.b.nextID(s.scratch)
-	s.message = record.Enqueue{Queue: queue, Message: m}
-	if queue != destination.Schedule {
-		s.message.Queue = destination.Lane(queue, m.Priority)
-	}
-	defer func() { s.message = record.Enqueue{} }()
-	if tx != "" {
-		if err := s.sendIn(tx); err != nil {
-			return err
-		}
-		return s.added(Op{OpSend, receipt, true})
-	}
-	s.unit.enqueue(s, s.hint)
-	return s.added(Op{OpSend, receipt, false})
-}
-
-// enqueue adds the session's message. hint is the size that the batch is
-// expected to have.
-func (u *unit) enqueue(s *Session, hint int) {
-	if u.batch == nil {
-		u.batch = record.NewBatch(max(hint, len(s.message.Message.Body)+1024))
-	}
-	u.batch.Add(record.TypeEnqueue, s.encode)
 }
 
 // acknowledge adds acks.
@@ -157,7 +121,7 @@ func byLane(sets []ackSet, entries []*entry) []ackSet {
 // seal returns the whole batch, nil if there is nothing to propose.
 func (u *unit) seal() *record.Batch {
 	for _, a := range u.acks {
-		if len(a.entries) == 0 {
+		if len(a.entries) == 0 || a.lane.q.memory != nil {
 			continue
 		}
 		if u.batch == nil {
@@ -169,26 +133,25 @@ func (u *unit) seal() *record.Batch {
 }
 
 // failed gives back what a unit would have acknowledged.
-func (u *unit) failed() {
+func (u *unit) failed(b *Broker) {
+	b.giveRoom(u.published)
+	u.published = nil
 	for _, a := range u.acks {
 		a.lane.q.ackFailed(a.entries)
 	}
 }
 
-// checkSize refuses what the log could not be read back with.
-func checkSize(m *record.Message) error {
-	if len(m.Headers) > HeadersMax {
-		return fmt.Errorf("%w (it has %d headers, at most %d)", ErrMessageSize, len(m.Headers), HeadersMax)
-	}
-	for i := range m.Headers {
-		if n := max(len(m.Headers[i].Name), len(m.Headers[i].Value)); n > record.MaxStringSize {
-			return fmt.Errorf("%w (a header has %d bytes, at most %d)", ErrMessageSize, n, record.MaxStringSize)
+// settled removes what a unit has acknowledged of queues in memory: of the
+// others the applier tells.
+func (u *unit) settled() {
+	for _, a := range u.acks {
+		if q := a.lane.q; q.memory != nil {
+			q.mu.Lock()
+			q.settled(a.entries)
+			q.kick()
+			q.mu.Unlock()
 		}
 	}
-	if len(m.Body) > BodyMax {
-		return fmt.Errorf("%w (its body has %d bytes, at most %d)", ErrMessageSize, len(m.Body), BodyMax)
-	}
-	return nil
 }
 
 // Ack settles a message, or all up to it in mode Cumulative; in a transaction,
@@ -224,7 +187,8 @@ func (s *Session) Nack(sub *Subscription, ref Ref, tx, receipt string) error {
 
 func (s *Session) added(op Op) error {
 	s.ops = append(s.ops, op)
-	if len(s.ops) >= s.b.cfg.BatchRecords || s.unit.batch != nil && s.unit.batch.Len() >= s.b.cfg.BatchBytes {
+	if len(s.ops) >= s.b.cfg.BatchRecords || s.unit.bytes >= s.b.cfg.BatchBytes ||
+		s.unit.batch != nil && s.unit.batch.Len() >= s.b.cfg.BatchBytes {
 		return s.Flush()
 	}
 	return nil
@@ -249,12 +213,14 @@ func (s *Session) Flush() error {
 // propose enters a group into the session's window and proposes its batch,
 // which may be nil.
 func (s *Session) propose(g *group, batch *record.Batch) error {
+	g.bytes = g.unit.bytes
 	if batch != nil {
-		g.bytes = batch.Len()
+		g.bytes += batch.Len()
 	}
 	if !s.admit(g) {
 		s.b.inTransaction.Add(int64(-g.counted))
-		g.unit.failed()
+		unreserve(g.unit.reserved)
+		g.unit.failed(s.b)
 		return ErrClosed
 	}
 	if batch == nil {
@@ -273,15 +239,22 @@ func addAck(batch *record.Batch, a ackSet) {
 	batch.Add(record.TypeAck, record.Ack{Queue: a.lane.name, Sequences: seqs}.AppendTo)
 }
 
-// admit waits for room in the session's window and enters g into it.
+// admit waits for room in the session's window, and in what all sessions may
+// have under way, and enters g into it.
 func (s *Session) admit(g *group) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for !s.mu.aborted && len(s.mu.groups) > 0 &&
 		(s.mu.bytes+g.bytes > s.b.cfg.InFlightBytes || s.mu.count+len(g.ops) > s.b.cfg.InFlight) {
 		s.mu.changed.Wait()
 	}
+	s.mu.Unlock()
+	if !s.b.gate.enter(int64(g.bytes), s.b.cfg.ProposalBytes, s.aborted, s.b.end) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.mu.aborted {
+		s.b.gate.leave(int64(g.bytes))
 		return false
 	}
 	s.mu.groups = append(s.mu.groups, g)
@@ -294,8 +267,12 @@ func (s *Session) admit(g *group) bool {
 // the order in which they were proposed. It runs on the proposer's goroutine.
 func (s *Session) settle(g *group, err error) {
 	s.b.inTransaction.Add(int64(-g.counted))
+	s.b.gate.leave(int64(g.bytes))
+	unreserve(g.unit.reserved)
 	if err != nil {
-		g.unit.failed()
+		g.unit.failed(s.b)
+	} else {
+		g.unit.settled()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -309,6 +286,7 @@ func (s *Session) settle(g *group, err error) {
 		s.mu.groups[n] = nil
 		s.mu.bytes -= head.bytes
 		s.mu.count -= len(head.ops)
+		s.b.hand(head.unit.published)
 		s.client.Settled(head.ops, head.err)
 	}
 	if s.mu.groups = s.mu.groups[n:]; len(s.mu.groups) == 0 {
@@ -319,7 +297,8 @@ func (s *Session) settle(g *group, err error) {
 	}
 }
 
-// Drain flushes and waits until everything is settled. Error: ErrClosed.
+// Drain flushes and waits until everything that was proposed is settled; what
+// waits for room in a queue is not. Error: ErrClosed.
 func (s *Session) Drain() error {
 	if err := s.Flush(); err != nil {
 		return err
@@ -333,23 +312,6 @@ func (s *Session) Drain() error {
 		return ErrClosed
 	}
 	return nil
-}
-
-// Subscribe adds a consumer. Start makes it one of its queue's, and Resume of
-// the subscription begins the deliveries. Error: ErrQueueName.
-func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
-	if err := CheckQueueName(o.Queue); err != nil {
-		return nil, err
-	}
-	if o.Prefetch < 1 {
-		return nil, fmt.Errorf("broker: prefetch is %d, must be at least 1", o.Prefetch)
-	}
-	sub := &Subscription{
-		Data: o.Data, b: s.b, name: o.Queue, client: s.client,
-		mode: o.Mode, prefetch: min(o.Prefetch, s.b.cfg.PrefetchMax),
-	}
-	s.subs = append(s.subs, sub)
-	return sub, nil
 }
 
 // Start attaches a subscription to its queue. Between this and Resume the
@@ -366,9 +328,15 @@ func (s *Session) Unsubscribe(sub *Subscription) {
 // Abort makes all waits of the session return. Anyone may call it.
 func (s *Session) Abort() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mu.aborted = true
-	s.mu.changed.Broadcast()
+	if !s.mu.aborted {
+		s.mu.aborted = true
+		close(s.aborted)
+		s.mu.changed.Broadcast()
+	}
+	s.mu.Unlock()
+	s.parked.mu.Lock() // so that nobody is between looking and waiting
+	defer s.parked.mu.Unlock()
+	s.parked.changed.Broadcast()
 }
 
 // Close proposes what is left, unless the session is aborted, rolls open
@@ -388,6 +356,7 @@ func (s *Session) Close(broken bool) error {
 		sub.stop(why)
 	}
 	s.subs = nil
+	s.closeTemporaries()
 	return err
 }
 

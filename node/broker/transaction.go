@@ -25,8 +25,10 @@ type openTransactions struct {
 // is memory alone: nobody sees it, and it is gone with the session.
 type transaction struct {
 	unit
-	nacks []ackSet
-	bytes int
+	nacks   []ackSet
+	demands []demand // of what it sends, in queues with limits
+	wait    time.Duration
+	bytes   int
 	// refused says why it cannot be committed any more. Its content is gone then;
 	// its name stays until the client ends it.
 	refused error
@@ -75,13 +77,25 @@ func (s *Session) Commit(name, receipt string) error {
 		t.rollBack(s.b, false)
 		return err
 	}
+	ops := []Op{{OpCommit, receipt, false}}
+	if t.batch != nil || len(t.published) > 0 { // acks alone need no room
+		if why := s.roomFor(t.demands); why != nil {
+			return s.park(&parcel{g: &group{ops: ops, unit: t.unit}, t: t, demands: t.demands, until: s.b.cfg.Now().Add(t.wait)})
+		}
+	}
+	return s.proposeTransaction(t, ops, t.demands)
+}
+
+// proposeTransaction proposes a transaction for which room is reserved.
+func (s *Session) proposeTransaction(t *transaction, ops []Op, reserved []demand) error {
 	for i := range t.acks {
 		t.acks[i].entries = t.acks[i].lane.q.awaitHeld(t.acks[i].entries)
 	}
 	for _, n := range t.nacks {
 		n.lane.q.nackHeld(n.entries)
 	}
-	return s.propose(&group{ops: []Op{{OpCommit, receipt, false}}, unit: t.unit, counted: t.bytes}, t.seal())
+	t.reserved = reserved
+	return s.propose(&group{ops: ops, unit: t.unit, counted: t.bytes}, t.seal())
 }
 
 // Rollback drops a transaction. What it has settled is pending again, with the
@@ -143,18 +157,15 @@ func (s *Session) in(name string, f func(t *transaction) error) error {
 	return fmt.Errorf("%w: %q was rolled back: %w", ErrTransaction, name, err)
 }
 
-// sendIn adds the session's message to a transaction.
-func (s *Session) sendIn(name string) error {
+// sendIn adds a message that was routed to a transaction.
+func (s *Session) sendIn(name string, m record.Message, size int) error {
 	return s.in(name, func(t *transaction) error {
-		m := &s.message.Message
-		size := record.RecordHeaderSize + len(s.message.Queue) + len(m.Body) + 64
-		for i := range m.Headers {
-			size += len(m.Headers[i].Name) + len(m.Headers[i].Value) + 6
-		}
 		if err := t.grow(s.b, size); err != nil {
 			return err
 		}
-		t.enqueue(s, 0)
+		t.demands = merge(t.demands, s.router.demands)
+		t.wait = max(t.wait, s.router.wait)
+		s.router.addTo(&t.unit, m, 0)
 		return nil
 	})
 }
@@ -167,7 +178,7 @@ func (s *Session) settleIn(name string, sub *Subscription, ref Ref, add func(*tr
 			return err
 		}
 		add(t, entries) // first, so that a refusal gives them back
-		return t.grow(s.b, len(sub.q.name)+settledBytes*(1+len(entries)))
+		return t.grow(s.b, settledBytes*(4+len(entries)))
 	})
 }
 
@@ -199,11 +210,12 @@ func (t *transaction) refuse(b *Broker, why error, toConsumers bool) {
 // rollBack drops what is in a transaction. What it has settled goes back to
 // the consumers, or else to the queues.
 func (t *transaction) rollBack(b *Broker, toConsumers bool) {
+	b.giveRoom(t.published)
 	for _, set := range slices.Concat(t.acks, t.nacks) {
 		set.lane.q.restore(set.entries, toConsumers)
 	}
 	b.inTransaction.Add(int64(-t.bytes))
-	t.unit, t.nacks, t.bytes = unit{}, nil, 0
+	t.unit, t.nacks, t.demands, t.bytes = unit{}, nil, nil, 0
 }
 
 // expire rolls back a transaction that is open for too long. Its consumer has
@@ -232,6 +244,9 @@ func (s *Session) closeTransactions() {
 // transaction commits. It frees its place in the prefetch: a consumer may
 // settle more in one transaction than it may have unsettled.
 func (c *Subscription) holdInTransaction(ref Ref) ([]*entry, error) {
+	if c.via != nil {
+		return c.via.each(ref, (*Subscription).holdInTransaction)
+	}
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
 	entries, err := c.settle(ref)
@@ -295,6 +310,6 @@ func (c *Subscription) restore(en *entry) {
 	} else {
 		c.unsettled = slices.Insert(c.unsettled, i, slot{en.tag, en})
 	}
-	c.live++
+	c.count(1)
 	c.reckon()
 }
