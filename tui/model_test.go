@@ -398,16 +398,3 @@ func TestFirstFrames(t *testing.T) {
 	require.Contains(t, m.View(), "waiting for the first answer")
 	require.Equal(t, 80, m.w, "a terminal without a size is taken for 80x24")
 }
-
-func BenchmarkView(b *testing.B) {
-	for _, size := range [][2]int{{80, 24}, {140, 40}} {
-		b.Run(fmt.Sprint(size[0]), func(b *testing.B) {
-			snap := stateOf(b, "catching-up")
-			m := screen(b, setup(style.New(style.Colour, false, false), snap), snap, size[0], size[1])
-			b.ReportAllocs()
-			for b.Loop() {
-				_ = m.View()
-			}
-		})
-	}
-}
