@@ -238,7 +238,7 @@ func (v view) message(w, h int) []string {
 		return box.Render(v.t, nil, w, max(0, h))
 	}
 	box.Title = v.t.Paint(style.Strong, "message ") + component.Cut(m.ID, w-24, v.t.Glyphs.Ellipsis)
-	lines := []string{v.where(m)}
+	lines := v.where(m)
 	facts := fmt.Sprintf("priority %d", m.Priority)
 	if !m.Persistent {
 		facts += "   not durable"
@@ -267,12 +267,13 @@ func (v view) message(w, h int) []string {
 
 // where says how far the message's record has come: in which logs, and whether
 // it is committed.
-func (v view) where(m adminapi.Message) string {
+func (v view) where(m adminapi.Message) []string {
 	out := v.t.Paint(style.Dim, "log position ") + component.Grouped(m.Position)
 	if l := v.s.LeaderNode(); l != nil && l.Status.Positions.Commit > m.Position {
 		out += v.t.Paint(style.Good, " committed")
 	}
-	out += v.t.Paint(style.Dim, "  on disk of")
+	at := out
+	out = v.t.Paint(style.Dim, "on disk of  ")
 	for i := range v.s.Nodes {
 		n := &v.s.Nodes[i]
 		flushed := n.Status.Positions.Flush
@@ -288,7 +289,7 @@ func (v view) where(m adminapi.Message) string {
 			out += " " + v.t.Paint(style.Bad, v.t.Glyphs.Down+n.ID)
 		}
 	}
-	return out
+	return []string{at, out}
 }
 
 // body writes a body in the form that was chosen.
