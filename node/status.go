@@ -175,11 +175,7 @@ func (n *Node) Queues() []adminapi.Queue {
 			return b.Snapshot()
 		}
 	}
-	var out []adminapi.Queue
-	for _, q := range n.store.Index().Queues() {
-		out = append(out, adminapi.Queue{Name: q.Name, Depth: q.Depth, Bytes: q.Bytes, Enqueued: q.Enqueued, Acked: q.Acked})
-	}
-	return out
+	return broker.Sorted(broker.Rows(brokerIndex{n.store}.Queues()))
 }
 
 // processFigures refreshes the figures at most once a second: consoles poll

@@ -196,6 +196,16 @@ type Queue struct {
 	Enqueued  uint64 `json:"enqueued"`  // ever
 	Acked     uint64 `json:"acked"`     // ever
 	OldestMS  int64  `json:"oldest_ms"` // age of the message at the head, 0 if empty
+
+	Duplicates uint64 `json:"duplicates"` // sends suppressed by their id, ever
+	// What follows is the leader's alone. The counts are since it leads.
+	Delayed          int    `json:"delayed"` // came back, and wait for their redelivery
+	Redelivered      uint64 `json:"redelivered"`
+	Expired          uint64 `json:"expired"`
+	DeadLettered     uint64 `json:"dead_lettered"`               // came back too often, or were refused for good
+	Discarded        uint64 `json:"discarded"`                   // of those two, what no dead-letter queue keeps
+	Blocked          string `json:"blocked,omitempty"`           // why producers wait for room; "" = none does
+	BlockedProducers int    `json:"blocked_producers,omitempty"` // connections that wait
 }
 
 // Error is the answer to a request that failed.

@@ -107,7 +107,7 @@ func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
 		batch.Add(record.TypeDeleteQueue, record.DeleteQueue{Queue: l.Name}.AppendTo)
 	}
 	if q := b.find(name); q != nil {
-		if _, consumers, _ := q.summary(); consumers > 0 {
+		if consumers := q.consumed(); consumers > 0 {
 			return fmt.Errorf("%w: the queue has %d consumers", ErrInUse, consumers)
 		}
 	}
@@ -124,7 +124,7 @@ func (b *Broker) Publish(ctx context.Context, queue string, m record.Message) (s
 	if err := checkSize(&m); err != nil {
 		return "", err
 	}
-	p := b.policyOf(queueOf(queue))
+	p := b.policyFor(queueOf(queue))
 	if err := admits(queueOf(queue), p, &m); err != nil {
 		return "", err
 	}
@@ -208,7 +208,7 @@ func (b *Broker) moveOne(w *work, to string, r ref, e Entry) error {
 		return nil
 	}
 	// A message that is moved is a new one in the other queue.
-	m.Deadline, m.Redeliveries, m.DedupID = b.expiry(b.policyOf(queueOf(to)), &m), 0, ""
+	m.Deadline, m.Redeliveries, m.DedupID = b.expiry(b.policyFor(queueOf(to)), &m), 0, ""
 	w.enqueue(record.Enqueue{Queue: destination.Lane(to, m.Priority), Message: m})
 	return nil
 }
@@ -241,7 +241,7 @@ func (b *Broker) DurableSubscriptions() []adminapi.Subscription {
 			out[i].Depth += l.Depth
 		}
 		if q := b.find(queue); q != nil {
-			_, out[i].Consumers, _ = q.summary()
+			out[i].Consumers = q.consumed()
 		}
 	}
 	return out
