@@ -91,6 +91,7 @@ type epochStart struct {
 type Index struct {
 	db       *leveldb.DB
 	places   *placeCache   // Apply's
+	ahead    *readAhead    // Apply's
 	divided  bool          // Apply's: the last span is not written yet
 	trim     *Trim         // Apply's: see Begin; nil if the index saw the whole log
 	oldestID atomic.Uint64 // no record whose id is remembered is below; where OldestID begins to look
@@ -124,7 +125,7 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", classify(err))
 	}
-	ix := &Index{db: db, places: newPlaceCache()}
+	ix := &Index{db: db, places: newPlaceCache(), ahead: new(readAhead)}
 	if err := ix.load(); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("load index: %w", err)
