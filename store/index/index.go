@@ -121,6 +121,9 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 		Filter:                 filter.NewBloomFilter(10), // new ids are looked up in vain
 		OpenFilesCacheCapacity: 128,
 		DisableSeeksCompaction: true,
+		// Three levels, the last of 300 MiB, hold some 12 million messages: each
+		// further one is one more merge for every ack on its way to its message.
+		CompactionTotalSizeMultiplier: 30,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", classify(err))
