@@ -73,7 +73,7 @@ func (o operator) Browse(_ context.Context, queue string, p adminapi.Browse) (ad
 }
 
 func (o operator) Publish(ctx context.Context, queue string, p adminapi.Publish) (string, error) {
-	_, b, err := o.lead()
+	l, b, err := o.lead()
 	if err != nil {
 		return "", err
 	}
@@ -88,6 +88,9 @@ func (o operator) Publish(ctx context.Context, queue string, p adminapi.Publish)
 		m.Headers = append(m.Headers, record.HeaderField{Name: h.Name, Value: h.Value})
 	}
 	id, err := b.Publish(ctx, queue, m)
+	if err == nil {
+		err = l.settle()
+	}
 	return id, refusal(err)
 }
 

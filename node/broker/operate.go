@@ -107,8 +107,8 @@ func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
 		batch.Add(record.TypeDeleteQueue, record.DeleteQueue{Queue: l.Name}.AppendTo)
 	}
 	if q := b.find(name); q != nil {
-		if _, consumers, _ := q.summary(); consumers > 0 {
-			return fmt.Errorf("%w: the queue has %d consumers", ErrInUse, consumers)
+		if n := q.consumerCount(); n > 0 {
+			return fmt.Errorf("%w: the queue has %d consumers", ErrInUse, n)
 		}
 	}
 	return b.proposeWait(ctx, batch)
@@ -241,7 +241,7 @@ func (b *Broker) DurableSubscriptions() []adminapi.Subscription {
 			out[i].Depth += l.Depth
 		}
 		if q := b.find(queue); q != nil {
-			_, out[i].Consumers, _ = q.summary()
+			out[i].Consumers = q.consumerCount()
 		}
 	}
 	return out
