@@ -50,6 +50,7 @@ func refusal(err error) error {
 		{broker.ErrRef, http.StatusBadRequest, "bad_ref"},
 		{broker.ErrDestination, http.StatusBadRequest, "bad_destination"},
 		{broker.ErrMessageSize, http.StatusRequestEntityTooLarge, "too_large"},
+		{broker.ErrFull, http.StatusServiceUnavailable, "full"},
 		{broker.ErrDiskFull, http.StatusInsufficientStorage, "disk_full"},
 		{broker.ErrBusy, http.StatusServiceUnavailable, "busy"},
 		{broker.ErrNoQuorum, http.StatusServiceUnavailable, "no_quorum"},

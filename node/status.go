@@ -177,7 +177,7 @@ func (n *Node) Queues() []adminapi.Queue {
 			return list
 		}
 	}
-	list := broker.Sorted(broker.Fold(brokerIndex{n.store}.Queues()))
+	list := broker.Sorted(broker.Rows(brokerIndex{n.store}.Queues()))
 	n.rates.fill(list, time.Now())
 	return list
 }

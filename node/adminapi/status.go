@@ -218,8 +218,9 @@ type Queue struct {
 	Delayed int `json:"delayed,omitempty"` // messages that came back and wait for their time
 	// Waiting says why messages that are in the queue are not delivered, "" if
 	// they are, and Blocked why its producers wait, "" if they do not.
-	Waiting string `json:"waiting,omitempty"`
-	Blocked string `json:"blocked,omitempty"`
+	Waiting          string `json:"waiting,omitempty"`
+	Blocked          string `json:"blocked,omitempty"`
+	BlockedProducers int    `json:"blocked_producers,omitempty"` // connections that wait
 }
 
 // Label names the queue for people and for metrics: printable characters only.

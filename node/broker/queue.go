@@ -50,6 +50,7 @@ type queue struct {
 	b      *Broker
 	name   string
 	policy policy.Policy
+	flow   flow
 	memory *memory // set if the queue is not in the log
 
 	mu       sync.Mutex
@@ -174,10 +175,13 @@ func (q *queue) own() {
 // acked removes messages for good.
 func (q *queue) acked(priority uint8, seqs []record.Sequence) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	if l := q.find(priority); l != nil {
 		l.acked(seqs)
 		q.kick()
+	}
+	q.mu.Unlock()
+	if q.policy.Limits.Bounded() {
+		q.roomier()
 	}
 }
 

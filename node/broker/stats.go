@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -8,57 +9,50 @@ import (
 	"baton/node/broker/destination"
 )
 
-// Snapshot returns all queues, sorted by name: counts from the index, the rest
-// from here. It reads the index and, for a queue that nobody consumes, one entry
-// to know its age.
-func (b *Broker) Snapshot() []adminapi.Queue {
-	rows := Fold(b.cfg.Index.Queues())
-	now := b.cfg.Now().UnixMilli()
-	for _, q := range b.sortedQueues() {
-		row := rows[q.name]
-		if row == nil {
-			row = &adminapi.Queue{Name: q.name}
-			rows[q.name] = row
-		}
-		if oldest := q.summary(row); oldest > 0 && row.Depth > 0 {
-			row.OldestMS = max(now-oldest, 0)
-		}
-	}
-	return Sorted(rows)
-}
-
-// Fold makes one row of all lanes of a queue, and leaves out what is no queue
-// for people.
-func Fold(list []QueueInfo) map[string]*adminapi.Queue {
-	rows := map[string]*adminapi.Queue{}
-	for _, i := range list {
+// Rows returns what the index knows of each queue, without an order. The lanes
+// of a queue are one row; what clients cannot name has none, but for durable
+// subscriptions.
+func Rows(infos []QueueInfo) map[string]adminapi.Queue {
+	rows := map[string]adminapi.Queue{}
+	for _, i := range infos {
 		name, _ := destination.SplitLane(i.Name)
 		if name == destination.Schedule {
-			continue // Stats has it
+			continue
 		}
 		row := rows[name]
-		if row == nil {
-			row = &adminapi.Queue{Name: name}
-			row.ClientID, row.Subscription, _, _ = destination.SplitDurable(name)
-			rows[name] = row
-		}
+		row.Name = name
+		row.ClientID, row.Subscription, _, _ = destination.SplitDurable(name)
 		row.Depth += i.Depth
 		row.Bytes += i.Bytes
 		row.Enqueued += i.Enqueued
 		row.Acked += i.Acked
 		row.Duplicates += i.Duplicates
+		rows[name] = row
 	}
 	return rows
 }
 
 // Sorted returns rows by name.
-func Sorted(rows map[string]*adminapi.Queue) []adminapi.Queue {
-	all := make([]adminapi.Queue, 0, len(rows))
-	for _, r := range rows {
-		all = append(all, *r)
+func Sorted(rows map[string]adminapi.Queue) []adminapi.Queue {
+	return slices.SortedFunc(maps.Values(rows), func(x, y adminapi.Queue) int { return strings.Compare(x.Name, y.Name) })
+}
+
+// Snapshot returns all queues, sorted by name: counts from the index, the rest
+// from here. It reads the index and, for a queue that nobody consumes, one entry
+// to know its age.
+func (b *Broker) Snapshot() []adminapi.Queue {
+	rows := Rows(b.cfg.Index.Queues())
+	now := b.cfg.Now().UnixMilli()
+	for _, q := range b.sortedQueues() {
+		row := rows[q.name]
+		row.Name = q.name
+		row.BlockedProducers, row.Blocked = q.blocked()
+		if oldest := q.summary(&row); oldest > 0 && row.Depth > 0 {
+			row.OldestMS = max(now-oldest, 0)
+		}
+		rows[q.name] = row
 	}
-	slices.SortFunc(all, func(x, y adminapi.Queue) int { return strings.Compare(x.Name, y.Name) })
-	return all
+	return Sorted(rows)
 }
 
 // summary fills in what the queue's memory knows, and returns the timestamp of

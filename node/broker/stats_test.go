@@ -13,16 +13,6 @@ import (
 	"baton/store/record"
 )
 
-func row(t *testing.T, b *broker.Broker, name string) adminapi.Queue {
-	t.Helper()
-	for _, q := range b.Snapshot() {
-		if q.Name == name {
-			return q
-		}
-	}
-	return adminapi.Queue{}
-}
-
 func TestSnapshotSaysWhatHappened(t *testing.T) {
 	b := brokertest.NewLog().Broker(t, with(func(p *policy.Policy) {
 		p.Redelivery = policy.Redelivery{Max: 1, Nack: policy.NackRedeliver}
@@ -34,14 +24,14 @@ func TestSnapshotSaysWhatHappened(t *testing.T) {
 		_, err := b.Publish(context.Background(), "q", record.Message{Priority: 4, DedupID: "same"})
 		require.NoError(t, err)
 	}
-	q := row(t, b, "q")
+	q := row(b, "q")
 	require.Equal(t, []uint64{5, 5, 2}, []uint64{q.Depth, q.Enqueued, q.Duplicates}, "of all lanes")
 	require.Equal(t, "no consumer", q.Waiting)
 
 	c := attach(t, b)
 	sub := c.subscribe(t, "q", broker.Individual, 1)
 	d := c.take(t, 1)[0]
-	q = row(t, b, "q")
+	q = row(b, "q")
 	require.Equal(t, []int{1, 1}, []int{q.Consumers, q.Pending})
 	require.Contains(t, q.Waiting, "no consumer can take more")
 	for n := 1; ; n++ { // each message comes twice
@@ -52,11 +42,11 @@ func TestSnapshotSaysWhatHappened(t *testing.T) {
 		}
 		d = c.take(t, 1)[0]
 	}
-	eventually(t, "all are dead", func() bool { return row(t, b, "DLQ").Depth == 5 && row(t, b, "q").Depth == 0 })
-	q = row(t, b, "q")
+	eventually(t, "all are dead", func() bool { return row(b, "DLQ").Depth == 5 && row(b, "q").Depth == 0 })
+	q = row(b, "q")
 	require.Equal(t, []uint64{5, 0}, []uint64{q.DeadLettered, q.Discarded})
 	require.Positive(t, q.Redelivered)
-	require.Empty(t, row(t, b, "q").Waiting)
+	require.Empty(t, row(b, "q").Waiting)
 }
 
 func TestLabel(t *testing.T) {
