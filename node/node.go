@@ -112,7 +112,7 @@ func (n *Node) open() error {
 	n.adminAddr = adminLn.Addr().String()
 	n.events.Add(adminapi.KindStarted, 0, "started", "version", cfg.Version)
 
-	n.store, err = store.Open(store.Config{Dir: cfg.DataDir, SegmentSize: cfg.SegmentSize, FlushInterval: n.flushInterval(),
+	n.store, err = store.Open(store.Config{Dir: cfg.DataDir, FS: cfg.FS, SegmentSize: cfg.SegmentSize, FlushInterval: n.flushInterval(),
 		Quarantine: cfg.Replicas > 1, Logger: cfg.Logger})
 	if err != nil {
 		return errors.Join(err, replLn.Close(), adminLn.Close())

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"slices"
 
 	"baton/node/broker/destination"
 	"baton/node/broker/selector"
@@ -22,6 +21,10 @@ type SubscribeOptions struct {
 	Selector *selector.Selector // nil: every message
 	// NoLocal is for topics: nothing that this session has sent.
 	NoLocal bool
+	// Exclusive is for queues: while the consumer is there others get nothing.
+	Exclusive bool
+	// Priority is for queues: who has a higher one is served first.
+	Priority int
 	// Pending is for topics: how many messages may wait for the consumer before
 	// the oldest are dropped; negative for as many as the broker allows.
 	Pending int
@@ -37,11 +40,6 @@ func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
 	sub := &Subscription{
 		Data: o.Data, b: s.b, client: s.client, session: s,
 		mode: o.Mode, prefetch: min(o.Prefetch, s.b.cfg.PrefetchMax), options: &o,
-	}
-	if o.Selector != nil && slices.ContainsFunc(o.From, func(d destination.Destination) bool {
-		return d.Kind != destination.Topic && d.Kind != destination.TempTopic
-	}) {
-		return nil, fmt.Errorf("%w: selectors on queues are not supported", ErrDestination)
 	}
 	if o.Durable != "" {
 		p, err := s.subscribeDurable(&o)
@@ -78,7 +76,7 @@ func (s *Session) placeOf(d destination.Destination, o *SubscribeOptions) (place
 				return place{}, err
 			}
 		}
-		return place{open: func() *queue { return s.b.findOrAdd(d.Name) }}, nil
+		return place{open: func() *queue { return s.b.findOrAdd(d.Name) }, filters: true}, nil
 	case destination.Topic:
 		return s.subscribeTopic(d, o), nil
 	}

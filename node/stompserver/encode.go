@@ -63,6 +63,9 @@ func appendMessage(b []byte, v stomp.Version, c *consumer, d *broker.Delivery) [
 	if m.DedupID != "" {
 		b = stomp.AppendHeader(b, v, DedupHeader, m.DedupID)
 	}
+	if d.First {
+		b = append(b, "JMSXGroupFirstForConsumer:true\n"...)
+	}
 	b = stomp.AppendNumber(b, "priority", int64(m.Priority))
 	b = stomp.AppendNumber(b, "timestamp", m.Timestamp)
 	if m.Transient {

@@ -65,14 +65,13 @@ func (c *conn) subscribeOption(o *broker.SubscribeOptions, name, value string) (
 		o.NoLocal, err = truth(name, value)
 	case "activemq.dispatchAsync":
 		_, err = truth(name, value) // deliveries never wait for their consumer
-	case "activemq.exclusive", "browser", "activemq.retroactive":
+	case "activemq.exclusive":
+		o.Exclusive, err = truth(name, value)
+	case "activemq.priority":
+		o.Priority, err = number(name, value, math.MinInt8, math.MaxInt8)
+	case "browser", "activemq.retroactive":
 		var asked bool
 		if asked, err = truth(name, value); asked {
-			err = refuse("%s is not supported", name)
-		}
-	case "activemq.priority":
-		var priority int
-		if priority, err = number(name, value, math.MinInt8, math.MaxInt8); priority != 0 {
 			err = refuse("%s is not supported", name)
 		}
 	case "activemq.subscriptionName", "durable-subscription-name":
@@ -106,7 +105,7 @@ func ackMode(value string) (broker.Mode, error) {
 func number(name, value string, least, most int) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < least || n > most {
-		return 0, refuse("%s must be a number from %d up", name, least)
+		return 0, refuse("%s must be a number from %d to %d", name, least, most)
 	}
 	return n, nil
 }
