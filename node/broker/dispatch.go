@@ -29,7 +29,7 @@ func (q *queue) runDispatch() {
 	for {
 		q.mu.Lock()
 		picks = picks[:0]
-		var todo work
+		var todo errand
 		var seeker *Subscription
 		if !q.broken {
 			seeker = q.nextSeeker()
@@ -61,14 +61,14 @@ func (q *queue) runDispatch() {
 	}
 }
 
-// work is what has to be done before more can be chosen.
-type work struct {
+// errand is what has to be done before more can be chosen.
+type errand struct {
 	lane   *lane       // nil: nothing
 	unread []candidate // of the lane: have to be read; else the lane has to be refilled
 }
 
 // do delivers picks, or if there are none does what has to be done first.
-func (q *queue) do(picks []pick, todo work) error {
+func (q *queue) do(picks []pick, todo errand) error {
 	switch {
 	case len(picks) > 0:
 		return q.deliver(picks)
@@ -118,28 +118,28 @@ func (q *queue) wakeBundles() {
 // choose takes messages from the front and gives them to consumers. Those of a
 // group whose consumer is busy it passes over. It stops at a lane whose next
 // messages are in the index alone: none of a lower lane may overtake them.
-func (q *queue) choose(picks []pick) ([]pick, work) {
+func (q *queue) choose(picks []pick) ([]pick, errand) {
 	for _, l := range q.lanes {
 		for passed := 0; l.hasWork(); {
 			if len(picks) == picksMax || q.able == 0 {
-				return picks, work{}
+				return picks, errand{}
 			}
 			en := l.entry(passed)
 			if en == nil {
 				if l.tail <= l.last && len(l.ready) < q.b.cfg.Window {
-					return picks, work{lane: l}
+					return picks, errand{lane: l}
 				}
 				break // all of the window wait for the consumers of their groups
 			}
 			if !en.known {
 				if en.msg == nil {
-					return picks, work{l, l.unread(passed)}
+					return picks, errand{l, l.unread(passed)}
 				}
 				en.learn(en.msg)
 			}
 			if c, dead := q.verdict(en, false); dead {
 				if q.b.chores.full(q) {
-					return picks, work{}
+					return picks, errand{}
 				}
 				l.takeOff(passed)
 				q.bury(c)
@@ -147,7 +147,7 @@ func (q *queue) choose(picks []pick) ([]pick, work) {
 			}
 			to, first, how := q.taker(en)
 			if how == nobody {
-				return picks, work{}
+				return picks, errand{}
 			}
 			if how == blocked {
 				passed++
@@ -157,7 +157,7 @@ func (q *queue) choose(picks []pick) ([]pick, work) {
 			picks = append(picks, q.give(en, to, q.release(en), first))
 		}
 	}
-	return picks, work{}
+	return picks, errand{}
 }
 
 // give notes that a consumer gets an entry, which is in no list any more.

@@ -107,8 +107,8 @@ func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
 		batch.Add(record.TypeDeleteQueue, record.DeleteQueue{Queue: l.Name}.AppendTo)
 	}
 	if q := b.find(name); q != nil {
-		if n := q.consumerCount(); n > 0 {
-			return fmt.Errorf("%w: the queue has %d consumers", ErrInUse, n)
+		if consumers := q.consumed(); consumers > 0 {
+			return fmt.Errorf("%w: the queue has %d consumers", ErrInUse, consumers)
 		}
 	}
 	return b.proposeWait(ctx, batch)
@@ -176,7 +176,7 @@ func (b *Broker) proposeWait(ctx context.Context, batch *record.Batch) error {
 // that consumers have. tell hears how far it is. Errors are as of DeleteQueue;
 // what was removed by then stays so.
 func (b *Broker) Purge(ctx context.Context, name string, tell func(adminapi.Progress)) (adminapi.Progress, error) {
-	return b.each(ctx, name, nil, tell, func(w *errand, r ref, e Entry) error {
+	return b.each(ctx, name, nil, tell, func(w *work, r ref, e Entry) error {
 		w.take(r, e)
 		return nil
 	})
@@ -207,11 +207,11 @@ func (b *Broker) Move(ctx context.Context, name, to string, refs []string, tell 
 		}
 		picked = append(picked, r)
 	}
-	return b.each(ctx, name, picked, tell, func(w *errand, r ref, e Entry) error { return b.moveOne(w, to, r, e) })
+	return b.each(ctx, name, picked, tell, func(w *work, r ref, e Entry) error { return b.moveOne(w, to, r, e) })
 }
 
 // moveOne adds the move of a message to a batch.
-func (b *Broker) moveOne(w *errand, to string, r ref, e Entry) error {
+func (b *Broker) moveOne(w *work, to string, r ref, e Entry) error {
 	old, gone, err := b.read(w.laneName(r.priority), e.Sequence, e.Position)
 	if err != nil || gone {
 		return err
@@ -262,7 +262,7 @@ func (b *Broker) DurableSubscriptions() []adminapi.Subscription {
 			out[i].Depth += l.Depth
 		}
 		if q := b.find(queue); q != nil {
-			out[i].Consumers = q.consumerCount()
+			out[i].Consumers = q.consumed()
 		}
 	}
 	return out

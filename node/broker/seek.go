@@ -211,7 +211,7 @@ func (q *queue) claim(c *Subscription, wanted []candidate, next map[*lane]record
 			}
 			continue
 		}
-		if !c.able || !q.reserve(c, en.size) {
+		if !c.able || !q.offer(c, en.size) {
 			c.lookAgain(wanted[i:])
 			break
 		}

@@ -98,8 +98,8 @@ func (q *queue) waiting(work bool) string {
 	return ""
 }
 
-// consumerCount is the number of consumers.
-func (q *queue) consumerCount() int {
+// consumed is the number of the queue's consumers.
+func (q *queue) consumed() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.consumers)

@@ -60,7 +60,7 @@ func (q *queue) taker(en *entry) (c *Subscription, first bool, how choice) {
 			return nil, false, nobody
 		}
 		first = true
-	} else if c.selective() || !c.able || !q.reserve(c, en.size) {
+	} else if c.selective() || !c.able || !q.offer(c, en.size) {
 		return nil, false, blocked
 	}
 	q.join(en, c)
@@ -99,8 +99,8 @@ func (q *queue) leave(c *Subscription) {
 	}
 }
 
-// reserve is false, and the consumer held, if its client has no room.
-func (q *queue) reserve(c *Subscription, size int) bool {
+// offer sets room aside with a consumer. It is false, and the consumer held, if its client has no room.
+func (q *queue) offer(c *Subscription, size int) bool {
 	if c.client.Reserve(c, size) {
 		return true
 	}
@@ -129,7 +129,7 @@ func (q *queue) nextAmong(equals []*Subscription, size int) *Subscription {
 	for range equals {
 		c := equals[q.turn%len(equals)]
 		q.turn++
-		if c.able && !c.selective() && q.reserve(c, size) {
+		if c.able && !c.selective() && q.offer(c, size) {
 			return c
 		}
 	}

@@ -23,9 +23,13 @@ func (c *conn) subscribeOptions(f *stomp.Frame) (o broker.SubscribeOptions, err 
 	if err != nil {
 		return o, err
 	}
-	o.From, o.Pending, o.Prefetch = slices.Clone(from), -1, c.s.cfg.Prefetch
+	durable, err := durableName(f)
+	if err != nil {
+		return o, err
+	}
+	o.From, o.Durable, o.Pending, o.Prefetch = slices.Clone(from), durable, -1, c.s.cfg.Prefetch
 	onTopics := !slices.ContainsFunc(from, func(d destination.Destination) bool { return !d.Topical() })
-	if onTopics {
+	if onTopics && durable == "" {
 		o.Prefetch = topicPrefetch
 	}
 	if n := c.s.cfg.Broker.Prefetch(from); n > 0 {
@@ -39,9 +43,6 @@ func (c *conn) subscribeOptions(f *stomp.Frame) (o broker.SubscribeOptions, err 
 		if err := c.subscribeOption(&o, h.Name, strings.TrimSpace(h.Value)); err != nil {
 			return o, err
 		}
-	}
-	if o.Durable != "" && f.Get("activemq.prefetchSize") == "" {
-		o.Prefetch = c.s.cfg.Prefetch
 	}
 	if o.NoLocal && !onTopics {
 		return o, refuse("activemq.noLocal is for topics")
@@ -74,11 +75,7 @@ func (c *conn) subscribeOption(o *broker.SubscribeOptions, name, value string) (
 		if asked, err = truth(name, value); asked {
 			err = refuse("%s is not supported", name)
 		}
-	case "activemq.subscriptionName", "durable-subscription-name":
-		o.Durable = value
-		if value == "" {
-			err = refuse("%s is empty", name)
-		}
+	case "activemq.subscriptionName", "durable-subscription-name": // read before
 	case "transformation":
 		err = refuse("transformations are not supported")
 	default:

@@ -11,10 +11,10 @@ import (
 	"baton/store/record"
 )
 
-// errand is a batch of what an operator wants done with messages of a queue.
+// work is a batch of what an operator wants done with messages of a queue.
 // Those that leave the queue are taken out of delivery until the batch is
 // committed, so that no consumer gets them meanwhile.
-type errand struct {
+type work struct {
 	b     *Broker
 	name  string
 	batch *record.Batch
@@ -24,7 +24,7 @@ type errand struct {
 	adminapi.Progress
 }
 
-func (w *errand) laneName(priority uint8) string {
+func (w *work) laneName(priority uint8) string {
 	if w.name == destination.Schedule {
 		return w.name
 	}
@@ -32,7 +32,7 @@ func (w *errand) laneName(priority uint8) string {
 }
 
 // take makes a message leave the queue, if no consumer has it.
-func (w *errand) take(r ref, e Entry) bool {
+func (w *work) take(r ref, e Entry) bool {
 	if q := w.b.find(w.name); q != nil {
 		en, pending := q.takeForRemoval(r.priority, e)
 		if pending {
@@ -48,24 +48,24 @@ func (w *errand) take(r ref, e Entry) bool {
 	return true
 }
 
-func (w *errand) keep(why string) {
+func (w *work) keep(why string) {
 	w.Kept++
 	w.Why = why
 }
 
-func (w *errand) enqueue(e record.Enqueue) {
+func (w *work) enqueue(e record.Enqueue) {
 	if w.batch == nil {
 		w.batch = record.NewBatch(len(e.Message.Body) + 1024)
 	}
 	w.batch.Add(record.TypeEnqueue, e.AppendTo)
 }
 
-func (w *errand) full() bool {
+func (w *work) full() bool {
 	return w.count >= operateRecords || w.batch != nil && w.batch.Len() >= operateBytes
 }
 
 // commit proposes the batch and waits for it.
-func (w *errand) commit(ctx context.Context) error {
+func (w *work) commit(ctx context.Context) error {
 	if w.count == 0 {
 		return nil
 	}
@@ -92,12 +92,12 @@ func (w *errand) commit(ctx context.Context) error {
 // each lets add put messages into batches, and commits these one after the
 // other: those of refs, or all that are in the queue at the moment.
 func (b *Broker) each(ctx context.Context, name string, refs []ref, tell func(adminapi.Progress),
-	add func(*errand, ref, Entry) error) (adminapi.Progress, error) {
+	add func(*work, ref, Entry) error) (adminapi.Progress, error) {
 	lanes, err := b.indexLanes(name)
 	if err != nil {
 		return adminapi.Progress{}, err
 	}
-	w := &errand{b: b, name: name, acks: map[uint8][]record.Sequence{}}
+	w := &work{b: b, name: name, acks: map[uint8][]record.Sequence{}}
 	visit := func(r ref, e Entry) error {
 		if err := add(w, r, e); err != nil || !w.full() {
 			return err
@@ -149,7 +149,7 @@ func (b *Broker) visitAll(ctx context.Context, lanes []indexLane, visit func(ref
 }
 
 // visitRefs visits those messages that are there; the others are kept.
-func (b *Broker) visitRefs(w *errand, refs []ref, visit func(ref, Entry) error) error {
+func (b *Broker) visitRefs(w *work, refs []ref, visit func(ref, Entry) error) error {
 	slices.SortFunc(refs, func(x, y ref) int {
 		if x.priority != y.priority {
 			return int(y.priority) - int(x.priority)
