@@ -43,6 +43,7 @@ type Session struct {
 	hint    int // size of the last batch
 	ops     []Op
 	router  *router
+	message record.Message // the one that is being sent
 	scratch []byte
 	subs    []*Subscription
 	aliases map[destination.Destination]*temporary // of this session
