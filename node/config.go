@@ -74,6 +74,9 @@ type Config struct {
 	// 1 s.
 	RetentionInterval time.Duration
 	MaxConnections    int // of STOMP clients, default 10,000
+	// StoreLimit is how many bytes all queues may hold before producers wait,
+	// default 0: any.
+	StoreLimit int64
 	// Policies of queues and topics, while this node leads. Give all nodes the
 	// same.
 	Policies policy.Table
@@ -168,6 +171,9 @@ func (c Config) Validate() error {
 	}
 	if c.RetainBytes < 0 {
 		bad("--retain-bytes is %d: it is a number of bytes", c.RetainBytes)
+	}
+	if c.StoreLimit < 0 {
+		bad("--store-limit is %d: it is a number of bytes", c.StoreLimit)
 	}
 	if c.CompactBytes < 0 {
 		bad("--compact-bytes is %d: it is a number of bytes", c.CompactBytes)
