@@ -11,6 +11,7 @@ import (
 
 	"baton/node/broker/policy"
 	"baton/repl/quorum"
+	"baton/store/vfs"
 )
 
 // Defaults of the settings that operators change most.
@@ -31,6 +32,7 @@ type Config struct {
 	ID       string // node id, unique in the cluster, the same at every start
 	Group    string // name of the cluster in the member nodes, default "baton"
 	DataDir  string
+	FS       vfs.FS // of DataDir; nil: the operating system's
 	Replicas int    // configured size of the cluster, default 3
 	Sync     string // sync policy, default quorum_disk
 	Weight   int    // breaks ties in an election, default 1

@@ -45,6 +45,7 @@ type Node struct {
 	trimNow  chan struct{} // capacity 1: wakes runTrim
 	refusals refusals
 	held     heldSnapshots
+	rates    rates
 
 	wg     sync.WaitGroup // writes to ZooKeeper under way
 	failed chan error     // capacity 1: the first error that ends the node
@@ -111,7 +112,7 @@ func (n *Node) open() error {
 	n.adminAddr = adminLn.Addr().String()
 	n.events.Add(adminapi.KindStarted, 0, "started", "version", cfg.Version)
 
-	n.store, err = store.Open(store.Config{Dir: cfg.DataDir, SegmentSize: cfg.SegmentSize, FlushInterval: n.flushInterval(),
+	n.store, err = store.Open(store.Config{Dir: cfg.DataDir, FS: cfg.FS, SegmentSize: cfg.SegmentSize, FlushInterval: n.flushInterval(),
 		Quarantine: cfg.Replicas > 1, Logger: cfg.Logger})
 	if err != nil {
 		return errors.Join(err, replLn.Close(), adminLn.Close())
@@ -126,7 +127,7 @@ func (n *Node) open() error {
 	if err != nil {
 		return errors.Join(err, replLn.Close(), adminLn.Close())
 	}
-	n.admin = admin.Start(admin.Config{Listener: adminLn, Node: n, Events: n.events, Metrics: metrics.Handler(n),
+	n.admin = admin.Start(admin.Config{Listener: adminLn, Node: n, Operator: operator{n}, Events: n.events, Metrics: metrics.Handler(n),
 		Token: cfg.AdminToken, Claimed: n.claimedBy, Logger: cfg.Logger})
 	n.zk, err = zkclient.Connect(zkclient.Config{Servers: cfg.ZK, SessionTimeout: cfg.SessionTimeout, Password: cfg.ZKPassword, Logger: cfg.Logger})
 	if err != nil {

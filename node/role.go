@@ -173,9 +173,8 @@ func (r *role) do(s election.Step) bool {
 // durable end. The promise comes first, so that a link which is being stopped
 // tells its leader of it; the end is read last, when nothing can move it.
 func (r *role) seal(epoch record.Epoch, ballot string) bool {
-	if err := r.n.store.Seal(epoch); err != nil {
-		r.n.fail(fmt.Errorf("promise epoch %d: %w", epoch, err))
-		return false
+	if done, again := r.writePromise(epoch); !done {
+		return again
 	}
 	r.stepDown(fmt.Sprintf("epoch %d is being prepared", epoch))
 	r.unfollow()
@@ -199,12 +198,26 @@ func (r *role) seal(epoch record.Epoch, ballot string) bool {
 // promise refuses every epoch below the given one from now on. This node was
 // not there when the epoch was prepared, so it is no candidate in it.
 func (r *role) promise(epoch record.Epoch) bool {
-	if err := r.n.store.Seal(epoch); err != nil {
-		r.n.fail(fmt.Errorf("promise epoch %d: %w", epoch, err))
-		return false
+	if done, again := r.writePromise(epoch); !done {
+		return again
 	}
 	r.self.DidPromise(epoch)
 	return true
+}
+
+// writePromise puts a promise on the disk. If a link has promised more since the
+// last decision, it is for the next one to see that.
+func (r *role) writePromise(epoch record.Epoch) (done, again bool) {
+	err := r.n.store.Seal(epoch)
+	if err == nil {
+		return true, false
+	}
+	if sealed := r.n.sealed(); sealed > epoch {
+		r.self.Sealed = sealed
+		return false, true
+	}
+	r.n.fail(fmt.Errorf("promise epoch %d: %w", epoch, err))
+	return false, false
 }
 
 // sealTimeout bounds a flush. A disk that takes longer is given up: the others

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"baton/repl/election"
+	"baton/store"
 	"baton/zkclient/group"
 )
 
@@ -41,7 +42,26 @@ func TestVotersCountOnce(t *testing.T) {
 }
 
 func TestWhatIsWrittenIsWhatIsRead(t *testing.T) {
-	c := election.Cluster{ID: "id", Replicas: 3, Members: map[string]string{"n1": "a", "n2": "b"}, Epoch: 7, Phase: election.PhaseSealing, Prefer: "n2"}
+	c := election.Cluster{ID: "id", Replicas: 3, Members: map[string]string{"n1": "a", "n2": "b"}, Epoch: 7, Phase: election.PhaseSealing, Prefer: "n2", Ballot: "b",
+		Old: election.Configuration{Replicas: 1, Members: map[string]string{"n1": "a"}}, Restored: true}
 	d := clusterData(c)
 	require.Equal(t, c, viewOf(group.Snapshot{Connected: true, Cluster: &d}).Cluster)
+}
+
+// A link promises its leader's epoch while the role loop decides on an older
+// one: that is no reason to end the node.
+func TestPromiseThatALinkHasOvertaken(t *testing.T) {
+	s, err := store.Open(store.Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	defer s.Close()
+	r := &role{n: &Node{store: s, failed: make(chan error, 1)}}
+	require.NoError(t, s.Seal(7))
+	done, again := r.writePromise(6)
+	require.False(t, done)
+	require.True(t, again)
+	require.EqualValues(t, 7, r.self.Sealed, "the next decision sees it")
+	require.Empty(t, r.n.failed)
+	done, _ = r.writePromise(8)
+	require.True(t, done)
+	require.EqualValues(t, 8, s.Meta().Sealed)
 }

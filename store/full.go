@@ -14,7 +14,8 @@ import (
 const (
 	// spacePause is how often Apply looks for space when the disk is full.
 	spacePause = 100 * time.Millisecond
-	// spaceProbe is how many bytes must be free before the index is tried again.
+	// spaceProbe is how many bytes must be free before the index is tried
+	// again, or half of its reserve if that is less.
 	spaceProbe = 1 << 20
 	probeFile  = "probe" + vfs.TempSuffix
 )
@@ -27,14 +28,16 @@ const (
 func (s *Store) outwait(before, to record.Position, sink index.Sink, err error) error {
 	s.cfg.Logger.Warn("the disk is full: the index waits for space", "dir", s.cfg.Dir, "error", err)
 	for vfs.IsFull(err) {
-		<-time.After(spacePause)
+		if !s.useReserve(s.reserves.index) {
+			<-time.After(spacePause)
+		}
 		s.mu.Lock()
 		closed := s.mu.closed
 		s.mu.Unlock()
 		if closed {
 			return fmt.Errorf("%w: the disk was full: %w", ErrClosed, err)
 		}
-		if perr := s.probe(); perr != nil {
+		if s.probe() != nil {
 			continue // whatever it was, the index has not been touched
 		}
 		if at, _ := s.Index().Applied(); at > before {
@@ -57,7 +60,7 @@ func (s *Store) probe() error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(make([]byte, spaceProbe), 0)
+	_, err = f.WriteAt(make([]byte, min(spaceProbe, s.reserves.index.bytes/2)), 0)
 	return errors.Join(err, f.Close(), s.cfg.FS.Remove(path))
 }
 

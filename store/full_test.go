@@ -1,14 +1,18 @@
 package store_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"baton/store"
+	"baton/store/index"
 	"baton/store/record"
 	"baton/store/vfs"
+	"baton/store/wal"
 )
 
 // TestIndexOutwaitsAFullDisk: Apply waits for space and goes on, and what the
@@ -84,4 +88,117 @@ func TestIndexOutwaitsAFullDisk(t *testing.T) {
 		require.NoError(t, s.Apply(more[40], nil))
 		require.Equal(t, rebuild(t, s, more[40]), dump(t, s))
 	})
+}
+
+// TestFullDiskIsDrained: on a disk without one free byte acks are stored and
+// take effect, a promise is kept, the log is shortened, and what that frees
+// lets the log take messages again. Nothing is lost.
+func TestFullDiskIsDrained(t *testing.T) {
+	disk := vfs.NewDisk(vfs.NewMem(), 48<<20)
+	cfg := store.Config{Dir: "/data", FS: disk, SegmentSize: 8 << 20}
+	s := openStore(t, cfg)
+	send := func() error {
+		b := record.NewBatch(64 << 10)
+		for range 16 {
+			enqueue(b, "q1", "m", make([]byte, 4096))
+		}
+		end, err := s.Log().Append(1, s.Log().Positions().Append, b)
+		if err == nil {
+			require.NoError(t, s.Log().WaitFlushed(t.Context(), end))
+			require.NoError(t, s.Apply(end, nil))
+		}
+		return err
+	}
+	sent := record.Sequence(0)
+	for err := error(nil); err == nil; {
+		if err = send(); err == nil {
+			sent += 16
+		} else {
+			require.ErrorIs(t, err, wal.ErrFull)
+		}
+	}
+	disk.SetFree(0)
+	require.NoError(t, s.Seal(5), "a promise finds room")
+	require.NoError(t, s.Seal(6), "and the next")
+
+	trimmed := 0
+	for from := record.Sequence(1); from <= sent; from += 16 {
+		a := record.Ack{Queue: "q1"}
+		for i := range record.Sequence(16) {
+			a.Sequences = append(a.Sequences, from+i)
+		}
+		b := record.NewBatch(1 << 10)
+		b.Add(record.TypeAck, a.AppendTo)
+		end, err := s.Log().AppendUrgent(6, s.Log().Positions().Append, b)
+		require.NoError(t, err)
+		require.NoError(t, s.Log().WaitFlushed(t.Context(), end))
+		require.NoError(t, s.Apply(end, nil))
+		q, _ := s.Index().Queue("q1")
+		require.EqualValues(t, sent-from-15, q.Depth, "an ack takes effect at once")
+		did, err := s.Trim(t.Context(), everywhere)
+		require.NoError(t, err)
+		trimmed += did.Segments
+	}
+	require.NotZero(t, trimmed)
+	space, end := s.Log().Subscribe()
+	defer end()
+	for s.Log().Full() {
+		<-space
+	}
+	require.NoError(t, s.Close())
+	s = openStore(t, cfg)
+	require.EqualValues(t, 6, s.Meta().Sealed)
+	b := record.NewBatch(1 << 10)
+	enqueue(b, "q1", "m", make([]byte, 4096))
+	at, err := s.Log().Append(6, 0, b)
+	require.NoError(t, err, "service resumes")
+	require.NoError(t, s.Log().WaitFlushed(t.Context(), at))
+	require.NoError(t, s.Apply(at, nil))
+	live := dump(t, s)
+	require.NoError(t, s.Close())
+	require.NoError(t, index.Wipe(disk, "/data/index"))
+	s = openStore(t, cfg)
+	require.NoError(t, s.Apply(at, nil))
+	require.Equal(t, live, dump(t, s))
+}
+
+// TestFullIndexUsesItsReserve: the index goes on with the space that its file
+// held, and the file is made again when there is space.
+func TestFullIndexUsesItsReserve(t *testing.T) {
+	const reserve = 8 << 20
+	disk := vfs.NewDisk(vfs.NewMem(), 1<<30)
+	s := openStore(t, store.Config{Dir: "/data", FS: disk, SegmentSize: 2 * reserve})
+	path := filepath.Join("/data", "reserve-index")
+	var at []record.Position
+	for range 60 { // of which the index holds back the last part
+		b := record.NewBatch(1 << 20)
+		for range 2000 {
+			enqueue(b, "q1", "m", make([]byte, 200))
+		}
+		end, err := s.Log().Append(1, 0, b)
+		require.NoError(t, err)
+		at = append(at, end)
+	}
+	end := at[59]
+	require.NoError(t, s.Log().WaitFlushed(t.Context(), end))
+	require.NoError(t, s.Apply(at[39], nil), "more than a segment")
+	require.Eventually(t, func() bool {
+		info, err := disk.Stat(path)
+		return err == nil && info.Size == reserve
+	}, 10*time.Second, time.Millisecond)
+	disk.SetFree(0)
+	require.NoError(t, s.Apply(end, nil))
+	require.True(t, s.Log().Full(), "the log leaves to the index what there is")
+	info, err := disk.Stat(path)
+	require.True(t, err != nil || info.Size < reserve, "the index has used the reserve")
+	space, unsubscribe := s.Log().Subscribe()
+	defer unsubscribe()
+	disk.SetFree(64 << 20)
+	for s.Log().Full() {
+		<-space
+	}
+	info, err = disk.Stat(path)
+	require.NoError(t, err)
+	require.EqualValues(t, reserve, info.Size)
+	require.Equal(t, rebuild(t, s, end), dump(t, s))
 }

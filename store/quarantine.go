@@ -35,7 +35,7 @@ func (s *Store) quarantine(damage error) (*Store, error) {
 		return nil, errors.Join(damage, fmt.Errorf("move the damaged log aside: %w", err))
 	}
 	s.cfg.Logger.Error("the log is damaged: it was moved aside, and this node joins as a new one", "to", aside, "err", damage)
-	again := &Store{cfg: s.cfg}
+	again := newStore(s.cfg)
 	if err := again.open(); err != nil {
 		return nil, errors.Join(err, again.release())
 	}

@@ -126,6 +126,16 @@ type Store struct {
 
 	checkpoint atomic.Uint64 // newest durable base
 
+	reserves struct {
+		sync.Mutex  // held across I/O on the two files; comes after all but mu
+		index, meta *reserve
+		refilling   bool // runRefill runs
+		held        bool // the log takes no space until they are whole
+		closed      bool
+		closing     chan struct{}
+		wg          sync.WaitGroup
+	}
+
 	mu struct {
 		sync.Mutex
 		log    *wal.Log // the same, for everybody
@@ -146,7 +156,7 @@ func Open(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	began := time.Now()
-	s := &Store{cfg: cfg.withDefaults()}
+	s := newStore(cfg)
 	err := s.open()
 	if s.canQuarantine(err) {
 		if s, err = s.quarantine(err); s == nil {
@@ -158,6 +168,13 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s.recovered.Took = time.Since(began)
 	return s, nil
+}
+
+func newStore(cfg Config) *Store {
+	s := &Store{cfg: cfg.withDefaults()}
+	s.reserves.closing = make(chan struct{})
+	s.initReserves()
+	return s
 }
 
 func (s *Store) open() error {
@@ -178,10 +195,14 @@ func (s *Store) open() error {
 	if err := s.openMeta(); err != nil {
 		return err
 	}
+	if err := s.openReserves(); err != nil {
+		return err
+	}
 	if s.recovered.Log, err = s.openLog(); err != nil {
 		return err
 	}
 	s.mu.log = s.log
+	s.holdLog()
 	if !s.meta.HasLog {
 		if err := s.updateMeta(func(m *Meta) { m.HasLog = true }); err != nil {
 			return err
@@ -237,8 +258,8 @@ func (s *Store) Meta() Meta {
 	return s.meta.Meta
 }
 
-// updateMeta changes META durably. After an error nobody knows what the disk
-// holds, so every later change fails with it.
+// updateMeta changes META durably. After an error, other than of a full disk,
+// nobody knows what the disk holds, so every later change fails with it.
 func (s *Store) updateMeta(change func(*Meta)) error {
 	s.meta.Lock()
 	defer s.meta.Unlock()
@@ -253,7 +274,11 @@ func (s *Store) saveMeta(change func(*Meta)) error {
 	if change(&m); m == s.meta.Meta {
 		return nil
 	}
-	if err := saveMeta(s.cfg.FS, s.cfg.Dir, m); err != nil {
+	err := s.withReserve(func() error { return saveMeta(s.cfg.FS, s.cfg.Dir, m) })
+	if vfs.IsFull(err) {
+		return err // META is as it was, and may be written when there is space
+	}
+	if err != nil {
 		s.meta.err = err
 		return err
 	}
@@ -323,6 +348,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) release() error {
+	s.closeReserves()
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	var errs []error

@@ -132,7 +132,11 @@ func form(ctx context.Context, o operatorFlags, cmd *cobra.Command) error {
 		return fmt.Errorf("there is nothing to discard at %s: the nodes form a cluster by themselves", o.path)
 	}
 	c := *snap.Cluster
+	newest := map[string]group.Member{} // a killed process leaves a member node behind for a while
 	for _, m := range snap.Members {
+		newest[m.Data.Node] = m
+	}
+	for _, m := range newest {
 		if m.Data.Address != "" {
 			return fmt.Errorf("%s leads epoch %d: the cluster has a history that works, nothing was changed", m.Data.Node, c.Epoch)
 		}

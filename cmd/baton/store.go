@@ -117,14 +117,14 @@ func printStats(w io.Writer, s inspect.Stats) {
 	}
 	fmt.Fprintf(w, "%d batches, records by type: %v\n", s.Batches, s.Records)
 	for _, q := range s.Queues {
-		if s.Start > 0 {
-			fmt.Fprintf(w, "queue %q: %d enqueued and %d acknowledged since the log's start; ask a node for the depth\n", q.Name, q.Enqueued, q.Acked)
-			continue
-		}
 		fmt.Fprintf(w, "queue %q: %d enqueued, %d acknowledged, %d left, %d duplicates refused\n", q.Name, q.Enqueued, q.Acked, q.Depth, q.Duplicates)
 	}
 	for _, s := range s.Subscriptions {
 		fmt.Fprintf(w, "durable subscription %q of client %q to %q\n", s.Name, s.ClientID, s.Destination)
+	}
+	if s.Uncounted != "" {
+		fmt.Fprintf(w, "queues could not be counted: %s\n", s.Uncounted)
+		return
 	}
 	fmt.Fprintf(w, "%d ids suppress duplicates\n", s.IDs)
 }

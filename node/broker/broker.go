@@ -170,7 +170,7 @@ func (b *Broker) addLocked(name string) *queue {
 	if !destination.Internal(name) {
 		b.queues.names.Add(name, q)
 		for n := range b.queues.patterns.StandingFor(name) {
-			n.add(q, legPart{destination.Destination{Kind: destination.Queue, Pattern: true}, place{}})
+			n.add(q, legPart{destination.Destination{Kind: destination.Queue, Pattern: true}, place{filters: true}})
 		}
 	}
 	return q

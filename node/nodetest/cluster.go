@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"baton/node"
+	"baton/node/supervisor"
 	"baton/zkclient/devserver"
 	"baton/zkclient/zktest"
 )
@@ -28,6 +29,8 @@ type Config struct {
 	// VolatileZooKeeper keeps the embedded server's tree in memory, so that
 	// stopping it loses everything.
 	VolatileZooKeeper bool
+	// Links puts a proxy into each direction of replication, for Link.
+	Links bool
 	// Edit changes what a node is started with, at every start. May be nil.
 	Edit func(*node.Config)
 }
@@ -42,12 +45,14 @@ type Cluster struct {
 	zkAt  string
 	log   *recorder
 	nodes map[string]*member
-	ports map[int]bool // handed out already
+	ports map[int]bool                    // handed out already
+	links map[[2]string]*supervisor.Proxy // from whom to whom, of Config.Links
 }
 
 // member is a node over any number of its lives.
 type member struct {
 	id, dir, stomp string
+	repl           string     // "" unless Config.Links
 	node           *node.Node // nil while it is stopped
 	ended          chan error // what Run returned
 }
@@ -68,7 +73,47 @@ func New(t testing.TB, cfg Config) *Cluster {
 		id := fmt.Sprintf("n%d", i+1)
 		c.nodes[id] = &member{id: id, dir: filepath.Join(c.dir, id), stomp: address(c.port())}
 	}
+	if cfg.Links {
+		c.link()
+	}
 	return c
+}
+
+// link makes a proxy for each node and each that it may dial.
+func (c *Cluster) link() {
+	for _, m := range c.nodes {
+		m.repl = address(c.port())
+	}
+	c.links = map[[2]string]*supervisor.Proxy{}
+	for _, from := range c.IDs() {
+		for _, to := range c.IDs() {
+			if from == to {
+				continue
+			}
+			p, err := supervisor.NewProxy(supervisor.ProxyConfig{Name: from + "->" + to, Target: c.nodes[to].repl})
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			c.links[[2]string{from, to}] = p
+		}
+	}
+}
+
+// Link is the proxy through which one node dials another that leads.
+func (c *Cluster) Link(from, to string) *supervisor.Proxy {
+	c.t.Helper()
+	p := c.links[[2]string{from, to}]
+	if p == nil {
+		c.t.Fatalf("there is no link from %s to %s", from, to)
+	}
+	return p
+}
+
+// HealLinks ends all cuts.
+func (c *Cluster) HealLinks() {
+	for _, p := range c.links {
+		p.Heal()
+	}
 }
 
 // Start makes a cluster, starts all its nodes and waits until it is healthy.
@@ -110,6 +155,14 @@ func (c *Cluster) NodeConfig(id string) node.Config {
 		ID: id, DataDir: m.dir, Replicas: c.cfg.Nodes, ZK: c.cfg.ZooKeeper,
 		ListenStomp: m.stomp, ListenRepl: "127.0.0.1:0", ListenAdmin: "127.0.0.1:0",
 		Logger: slog.New(nodeHandler{rec: c.log, node: id}),
+	}
+	if m.repl != "" {
+		cfg.ListenRepl, cfg.ReplVia = m.repl, map[string]string{}
+		for pair, p := range c.links {
+			if pair[0] == id {
+				cfg.ReplVia[pair[1]] = p.Addr()
+			}
+		}
 	}
 	if len(cfg.ZK) == 0 {
 		cfg.ZK = []string{c.zkAt}
@@ -228,7 +281,11 @@ func (c *Cluster) Remove(id, path string) {
 
 // close ends what still runs, and shows the log of a test that failed.
 func (c *Cluster) close() {
+	c.HealLinks()
 	c.StopAll()
+	for _, p := range c.links {
+		p.Close()
+	}
 	if c.zk != nil {
 		c.StopZooKeeper()
 	}

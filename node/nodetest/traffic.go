@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 type Traffic struct {
 	c     *Cluster
 	queue string
+	pad   string // ends every body
 
 	mu        sync.Mutex
 	sent      int
@@ -26,6 +28,12 @@ type Traffic struct {
 // Traffic begins to keep account of a queue, which nobody else should use.
 func (c *Cluster) Traffic(queue string) *Traffic {
 	return &Traffic{c: c, queue: queue, receipted: map[string]time.Time{}, doubtful: map[string]error{}, received: map[string]int{}}
+}
+
+// Padded makes the bodies larger by n bytes; before anything is sent.
+func (t *Traffic) Padded(n int) *Traffic {
+	t.pad = strings.Repeat(".", n)
+	return t
 }
 
 // Client returns a client that knows all nodes. The caller closes it.
@@ -52,7 +60,7 @@ func (t *Traffic) destination() string { return "/queue/" + t.queue }
 func (t *Traffic) send(ctx context.Context, cl *client.Client) error {
 	t.mu.Lock()
 	t.sent++
-	body := fmt.Sprintf("%s-%06d", t.queue, t.sent)
+	body := fmt.Sprintf("%s-%06d%s", t.queue, t.sent, t.pad)
 	t.mu.Unlock()
 	_, err := cl.Send(ctx, t.destination(), "text/plain", []byte(body), nil)
 	t.mu.Lock()
@@ -104,6 +112,21 @@ func (t *Traffic) Receipts() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.receipted)
+}
+
+// AwaitRefusal waits until a producer got an error that says text.
+func (t *Traffic) AwaitRefusal(text string) {
+	t.c.t.Helper()
+	t.c.Until("a producer is told: "+text, func() string {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, err := range t.doubtful {
+			if strings.Contains(err.Error(), text) {
+				return ""
+			}
+		}
+		return fmt.Sprintf("%d sent, %d receipted", t.sent, len(t.receipted))
+	})
 }
 
 // Gap is the longest time between two receipts.

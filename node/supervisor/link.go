@@ -44,7 +44,7 @@ func (l *link) run() {
 		delete(l.p.conns, l)
 		l.p.mu.Unlock()
 	}()
-	if !l.p.open(l.ctx) {
+	if !l.p.open(l.ctx, toTarget, toDialler) {
 		return
 	}
 	d := net.Dialer{Timeout: l.p.cfg.DialTimeout}
@@ -61,8 +61,8 @@ func (l *link) run() {
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { l.pass(l.client, server) })
-	both.Go(func() { l.pass(server, l.client) })
+	both.Go(func() { l.pass(l.client, server, toTarget) })
+	both.Go(func() { l.pass(server, l.client, toDialler) })
 	both.Wait()
 }
 
@@ -92,11 +92,11 @@ func resetConn(c net.Conn) {
 
 // pass carries one direction until its end. Reading runs ahead of writing by a
 // bounded number of chunks, so that a delay costs time and not throughput.
-func (l *link) pass(from, to net.Conn) {
+func (l *link) pass(from, to net.Conn, way direction) {
 	ch := make(chan chunk, chunksMax)
 	var reader sync.WaitGroup
 	reader.Go(func() { l.runRead(from, ch) })
-	if err := l.write(to, ch); err != nil {
+	if err := l.write(to, ch, way); err != nil {
 		l.reset() // also unblocks the reader
 	}
 	reader.Wait()
@@ -129,7 +129,7 @@ func push(ctx context.Context, ch chan<- chunk, c chunk) bool {
 
 // write passes chunks on when they are due and the link is open. It returns nil
 // after a clean end of the stream, which it passes on as such.
-func (l *link) write(to net.Conn, ch <-chan chunk) error {
+func (l *link) write(to net.Conn, ch <-chan chunk, way direction) error {
 	for {
 		var c chunk
 		select {
@@ -140,7 +140,7 @@ func (l *link) write(to net.Conn, ch <-chan chunk) error {
 		if d := time.Until(c.due); d > 0 && !wait(l.ctx, d) {
 			return l.ctx.Err()
 		}
-		if !l.p.open(l.ctx) {
+		if !l.p.open(l.ctx, way) {
 			return context.Canceled
 		}
 		if c.data == nil {

@@ -20,7 +20,25 @@ const (
 	CutSilent CutMode = iota
 	// CutReset: existing connections are reset, new ones too as soon as they are accepted.
 	CutReset
+	// CutToTarget and CutToDialler are silent in one direction: what the other
+	// side says still passes on connections that exist. New ones wait for Heal,
+	// for a connection takes words of both.
+	CutToTarget
+	CutToDialler
 )
+
+// direction of bytes through a proxy.
+type direction int
+
+const (
+	toTarget direction = iota
+	toDialler
+)
+
+// holds says whether the mode keeps the direction's bytes back.
+func (m CutMode) holds(d direction) bool {
+	return !(m == CutToTarget && d == toDialler || m == CutToDialler && d == toTarget)
+}
 
 // ProxyConfig of a link.
 type ProxyConfig struct {
@@ -47,7 +65,7 @@ type Proxy struct {
 	conns  map[*link]struct{}
 	cut    bool
 	mode   CutMode
-	gate   chan struct{} // closed while bytes may pass
+	turn   chan struct{} // closed and replaced when cut or mode changes
 	delay  time.Duration
 	rate   float64 // bytes per second per direction and connection, 0 = no limit
 	passed uint64
@@ -84,8 +102,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open proxy %s: %w", cfg.Name, err)
 	}
-	p := &Proxy{cfg: cfg, ln: ln, conns: map[*link]struct{}{}, gate: make(chan struct{})}
-	close(p.gate)
+	p := &Proxy{cfg: cfg, ln: ln, conns: map[*link]struct{}{}, turn: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.wg.Add(1)
 	go p.runAccept()
@@ -108,10 +125,8 @@ func (p *Proxy) State() ProxyState {
 // Cut stops the link. A link already cut takes the new mode.
 func (p *Proxy) Cut(mode CutMode) {
 	p.mu.Lock()
-	if !p.cut {
-		p.cut, p.gate = true, make(chan struct{})
-	}
-	p.mode = mode
+	p.cut, p.mode = true, mode
+	p.turned()
 	var reset []*link
 	if mode == CutReset {
 		for l := range p.conns {
@@ -128,10 +143,14 @@ func (p *Proxy) Cut(mode CutMode) {
 func (p *Proxy) Heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cut {
-		p.cut = false
-		close(p.gate)
-	}
+	p.cut = false
+	p.turned()
+}
+
+// turned lets those who wait look again. Call with mu held.
+func (p *Proxy) turned() {
+	close(p.turn)
+	p.turn = make(chan struct{})
 }
 
 // Delay makes every byte arrive d later, each way; 0 ends it. Bytes already
@@ -203,15 +222,21 @@ func (p *Proxy) admit(c net.Conn) {
 	go l.run()
 }
 
-// open waits until bytes may pass; it is false if the connection ended first.
-func (p *Proxy) open(ctx context.Context) bool {
+// open waits until bytes may pass in all these directions; it is false if the
+// connection ended first.
+func (p *Proxy) open(ctx context.Context, ways ...direction) bool {
 	for {
 		p.mu.Lock()
-		gate := p.gate
+		held, turn := false, p.turn
+		for _, d := range ways {
+			held = held || p.cut && p.mode.holds(d)
+		}
 		p.mu.Unlock()
-		select {
-		case <-gate:
+		if !held {
 			return ctx.Err() == nil
+		}
+		select {
+		case <-turn:
 		case <-ctx.Done():
 			return false
 		}

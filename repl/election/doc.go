@@ -35,7 +35,29 @@
 //     a restart it cannot know what it shipped in an epoch that it led, so it
 //     never leads that epoch again.
 //   - ZooKeeper is not trusted to remember. If it was wiped or rolled back, a
-//     new epoch is above every promise that is published.
+//     new epoch is above every promise that is published; and no epoch is
+//     decided twice, see below.
+//
+// # ZooKeeper goes back
+//
+// An older copy of ZooKeeper may show an election as open that was decided, with
+// the promises that were counted then. Whoever begins an epoch makes up a
+// ballot, a name that was never used. A promise is for that beginning, and a
+// disk promises a number once. Beginning and deciding an epoch are written once,
+// on the connection whose view they are from, or not at all; and only a process
+// that was connected since the epoch was begun decides it, because going back
+// breaks every connection. So the promises that it counts were made after the
+// beginning that it saw. Two decisions about one number would need two quorums
+// of disks that promised that number for different ballots, which no disk did.
+//
+// # Who carries steps out
+//
+// Seal: write the promise, stop leading and following, flush the log, DidSeal,
+// publish the candidacy with the end of the log. In this order: a link that is
+// being stopped tells its leader of the promise, and nothing can move the end
+// after it was read. Promise: write it, DidPromise. Follow and Promote end
+// whatever role there was before. What a role does after it was ended must not
+// reach the log, the leader or ZooKeeper.
 //
 // # Who acts
 //

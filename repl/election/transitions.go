@@ -3,8 +3,8 @@ package election
 import "baton/store/record"
 
 // What carrying out a step makes of a node. Whoever carries steps out calls
-// these, in the order of package comment "Who carries steps out"; they are the
-// part of that which promises depend on.
+// these, in the order that the package comment gives; they are the part of it
+// that promises depend on.
 
 // DidSeal: epoch is promised on disk, this node neither leads nor follows any
 // more, and its log is flushed. A node that must not lead promised, but is no

@@ -100,6 +100,7 @@ func (w *Walker) Walk() error {
 			w.find(Finding{filepath.Join(w.Dir, "log"), w.End, "the next segment", "no such file", hintRepair})
 		}
 	}
+	w.checkStart()
 	return nil
 }
 

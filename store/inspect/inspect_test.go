@@ -14,6 +14,7 @@ import (
 	"baton/store"
 	"baton/store/inspect"
 	"baton/store/record"
+	"baton/store/wal"
 )
 
 // directory is a store of 60 messages, 20 acked, in two epochs.
@@ -71,6 +72,55 @@ func TestFineDirectory(t *testing.T) {
 	require.Equal(t, map[string]uint64{"enqueue": 60, "ack": 20}, st.Records)
 	require.Equal(t, "n1", st.Meta.Node)
 	require.True(t, st.HasIndex)
+}
+
+// TestTrimmedDirectory: depths are told although the log has lost its
+// beginning, and damage to what says so is found.
+func TestTrimmedDirectory(t *testing.T) {
+	dir, s := directory(t)
+	b := record.NewBatch(300)
+	for q := range 2 {
+		a := record.Ack{Queue: fmt.Sprintf("q%d", q)}
+		for seq := range record.Sequence(29) { // of 30; some are acknowledged twice
+			a.Sequences = append(a.Sequences, seq+1)
+		}
+		b.Add(record.TypeAck, a.AppendTo)
+	}
+	end, err := s.Log().Append(2, 0, b)
+	require.NoError(t, err)
+	require.NoError(t, s.Log().WaitFlushed(t.Context(), end))
+	require.NoError(t, s.Apply(end, nil))
+	did, err := s.Trim(t.Context(), end)
+	require.NoError(t, err)
+	require.NotZero(t, did.Segments)
+	require.NoError(t, s.Close())
+
+	_, found := verify(t, dir)
+	require.Empty(t, found)
+	st, err := inspect.Summarize(dir, nil)
+	require.NoError(t, err)
+	require.Equal(t, did.To, st.Start)
+	require.Equal(t, []inspect.QueueStats{{"q0", 30, 29, 1, 0}, {"q1", 30, 29, 1, 0}}, st.Queues)
+	require.Empty(t, st.Uncounted)
+
+	for _, path := range []string{wal.BasePath(dir, did.To), wal.StartPath(dir)} {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		data[len(data)/2] ^= 1
+		require.NoError(t, os.WriteFile(path, data, 0o600))
+		_, found := verify(t, dir)
+		require.Len(t, found, 1, path)
+		require.Contains(t, found[0], path)
+		st, err := inspect.Summarize(dir, nil)
+		require.NoError(t, err)
+		require.Contains(t, st.Uncounted, path)
+		data[len(data)/2] ^= 1
+		require.NoError(t, os.WriteFile(path, data, 0o600))
+	}
+	require.NoError(t, os.Remove(wal.StartPath(dir)))
+	_, found = verify(t, dir)
+	require.Len(t, found, 1)
+	require.Contains(t, found[0], fmt.Sprintf("expected a segment that holds this position, found a log that begins at %d", st.Start))
 }
 
 func TestDirectoryIsNotTouched(t *testing.T) {
@@ -235,15 +285,27 @@ func TestEveryType(t *testing.T) {
 	b.Add(record.TypeSubscribe, record.Subscribe{ClientID: "c", Name: "s", Destination: "t.>"}.AppendTo)
 	b.Add(record.TypeSubscribe, record.Subscribe{ClientID: "c", Name: "r", Destination: "t.a"}.AppendTo)
 	b.Add(record.TypeUnsubscribe, record.Unsubscribe{ClientID: "c", Name: "r"}.AppendTo)
-	b.Add(99, func(b []byte) []byte { return b })
-	_, err = s.Log().Append(1, 0, b)
-	require.NoError(t, err)
-	require.NoError(t, s.Log().WaitFlushed(context.Background(), s.Log().Positions().Append))
+	add := func(b *record.Batch) {
+		end, err := s.Log().Append(1, 0, b)
+		require.NoError(t, err)
+		require.NoError(t, s.Log().WaitFlushed(context.Background(), end))
+	}
+	add(b)
 
 	var found []inspect.Finding
-	st, err := inspect.Summarize(dir, func(f inspect.Finding) { found = append(found, f) })
+	note := func(f inspect.Finding) { found = append(found, f) }
+	st, err := inspect.Summarize(dir, note)
+	require.NoError(t, err)
+	require.Empty(t, found)
+	require.Empty(t, st.Uncounted)
+	b = record.NewBatch(100)
+	b.Add(99, func(b []byte) []byte { return b })
+	add(b)
+	partly, err := inspect.Summarize(dir, note)
 	require.NoError(t, err)
 	require.Len(t, found, 1, "of the type that is not known")
+	require.Contains(t, partly.Uncounted, "unknown type")
+	require.Empty(t, partly.Queues)
 	require.Contains(t, found[0].String(), "newer")
 	w := inspect.Walker{Dir: dir, Finding: func(f inspect.Finding) { found = append(found, f) }}
 	w.Batch = w.Bodies
@@ -251,7 +313,7 @@ func TestEveryType(t *testing.T) {
 	require.Len(t, found, 2)
 	require.Equal(t, found[0], found[1])
 	require.Equal(t, []inspect.QueueStats{{Name: "q", Enqueued: 3, Depth: 3, Duplicates: 1}}, st.Queues)
-	require.Equal(t, 2, st.IDs)
+	require.EqualValues(t, 2, st.IDs)
 	require.Len(t, st.Subscriptions, 1)
 	require.Equal(t, "t.>", st.Subscriptions[0].Destination)
 	var out bytes.Buffer

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,24 +16,25 @@ import (
 
 // Stats sums up a data directory.
 type Stats struct {
-	Meta      store.Meta             `json:"meta"`
-	Segments  int                    `json:"segments"`
-	Start     record.Position        `json:"start"`
-	End       record.Position        `json:"end"`
-	TornBytes int64                  `json:"torn_bytes,omitempty"`
-	Epochs    []record.EpochBoundary `json:"epochs"`
-	Batches   uint64                 `json:"batches"`
-	Records   map[string]uint64      `json:"records"` // by type
-	Queues    []QueueStats           `json:"queues"`  // sorted by name
-	// Subscriptions are the durable ones that the log there makes.
-	Subscriptions []Subscription `json:"subscriptions,omitempty"`
-	IDs           int            `json:"ids"` // that suppress duplicates
-	DiskBytes     int64          `json:"disk_bytes"`
-	HasIndex      bool           `json:"has_index"`
+	Meta          store.Meta             `json:"meta"`
+	Segments      int                    `json:"segments"`
+	Start         record.Position        `json:"start"`
+	End           record.Position        `json:"end"`
+	TornBytes     int64                  `json:"torn_bytes,omitempty"`
+	Epochs        []record.EpochBoundary `json:"epochs"`
+	Batches       uint64                 `json:"batches"`
+	Records       map[string]uint64      `json:"records"` // by type
+	Queues        []QueueStats           `json:"queues"`  // sorted by name
+	Subscriptions []Subscription         `json:"subscriptions,omitempty"`
+	IDs           uint64                 `json:"ids"` // that suppress duplicates
+	DiskBytes     int64                  `json:"disk_bytes"`
+	HasIndex      bool                   `json:"has_index"`
+	// Uncounted is why queues, subscriptions and ids are not told.
+	Uncounted string `json:"uncounted,omitempty"`
 }
 
-// QueueStats counts the records of one queue in the log that is there: Depth is
-// right as long as the log begins at 0 and no message was acknowledged twice.
+// QueueStats counts the messages of a queue since its first, as of the end of
+// the log, of which the last part may not be committed.
 type QueueStats struct {
 	Name       string `json:"name"`
 	Enqueued   uint64 `json:"enqueued"`
@@ -41,31 +43,48 @@ type QueueStats struct {
 	Duplicates uint64 `json:"duplicates,omitempty"` // messages not taken, of an id that was there
 }
 
+// Subscription is a durable subscription.
+type Subscription struct {
+	ClientID    string          `json:"client_id"`
+	Name        string          `json:"name"`
+	Destination string          `json:"destination"`
+	Selector    string          `json:"selector,omitempty"`
+	NoLocal     bool            `json:"no_local,omitempty"`
+	Position    record.Position `json:"position"` // of its record
+}
+
 // Summarize reads a whole directory. The memory it takes grows with the number
-// of queues, subscriptions and ids that suppress duplicates, not with the depth
-// of queues.
-func Summarize(dir string, finding func(Finding)) (Stats, error) {
-	s := Stats{Records: map[string]uint64{}}
-	sum := newSum()
-	w := Walker{Dir: dir, Finding: finding, Batch: func(_ record.Header, b []byte) error {
+// of queues, not with their depth: it makes an index of the log in a temporary
+// directory, some 50 bytes a message.
+func Summarize(dir string, finding func(Finding)) (s Stats, err error) {
+	s.Records = map[string]uint64{}
+	count, err := newReplay(dir)
+	if err != nil {
+		return s, fmt.Errorf("make an index to count with: %w", err)
+	}
+	defer func() { err = errors.Join(err, count.close()) }()
+	w := Walker{Dir: dir, Finding: finding, Batch: func(h record.Header, b []byte) error {
 		s.Batches++
 		for r := range record.Records(b) {
 			s.Records[r.Type.String()]++
-			if err := sum.add(r); err != nil && finding != nil {
+			if err := new(Line).body(r); err != nil && finding != nil {
 				finding(unreadable(dir, r, err))
 			}
 		}
+		count.add(h, b)
 		return nil
 	}}
 	if err := w.Walk(); err != nil {
 		return s, err
 	}
 	s.Segments, s.Start, s.End, s.TornBytes, s.Epochs = w.Segments, w.Start, w.End, w.TornBytes, w.Boundaries
-	s.Queues, s.Subscriptions, s.IDs = sum.sorted(), sum.subscriptions(), len(sum.ids)
+	if count.fill(&s); count.err != nil {
+		s.Uncounted = count.err.Error()
+	}
 	if b, err := os.ReadFile(filepath.Join(dir, "META")); err == nil {
 		s.Meta, _ = store.ParseMeta(b) // a damaged one was found already
 	}
-	_, err := os.Stat(filepath.Join(dir, "index", "CURRENT"))
+	_, err = os.Stat(filepath.Join(dir, "index", "CURRENT"))
 	s.HasIndex = err == nil
 	s.DiskBytes, err = vfs.DiskBytes(vfs.OS{}, dir)
 	return s, err

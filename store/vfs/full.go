@@ -15,3 +15,16 @@ var ErrFull error = syscall.ENOSPC
 func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
+
+// Final hides from IsFull that an error says that the disk is full: it is for
+// what must not be tried again, such as a failed sync.
+func Final(err error) error {
+	if IsFull(err) {
+		return finalError{err}
+	}
+	return err
+}
+
+type finalError struct{ cause error }
+
+func (e finalError) Error() string { return e.cause.Error() }

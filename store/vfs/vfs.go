@@ -115,7 +115,8 @@ func ReadFile(fsys FS, name string, limit int64) ([]byte, error) {
 const TempSuffix = ".tmp"
 
 // WriteFile replaces a file durably and atomically: it writes aside, syncs,
-// renames, and syncs the directory.
+// renames, and syncs the directory. After an error that IsFull knows the file is
+// as it was.
 func WriteFile(fsys FS, name string, data []byte) error {
 	return WriteAside(fsys, name, func(f File) error {
 		_, err := f.WriteAt(data, 0)
@@ -131,7 +132,7 @@ func WriteAside(fsys FS, name string, fill func(File) error) error {
 	}
 	err = fill(f)
 	if err == nil {
-		err = f.Sync()
+		err = Final(f.Sync())
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
@@ -141,9 +142,9 @@ func WriteAside(fsys FS, name string, fill func(File) error) error {
 		return errors.Join(fmt.Errorf("write %s: %w", name+TempSuffix, err), fsys.Remove(name+TempSuffix))
 	}
 	if err := fsys.Rename(name+TempSuffix, name); err != nil {
-		return fmt.Errorf("rename %s: %w", name+TempSuffix, err)
+		return fmt.Errorf("rename %s: %w", name+TempSuffix, Final(err))
 	}
-	return fsys.SyncDir(filepath.Dir(name))
+	return Final(fsys.SyncDir(filepath.Dir(name)))
 }
 
 // IsTemp tells whether name is that of an incomplete file.

@@ -10,6 +10,9 @@ import (
 	"baton/store/vfs"
 )
 
+// DefaultSegmentSize is Config.SegmentSize if it is 0.
+const DefaultSegmentSize = 64 << 20
+
 // Limits.
 const (
 	minSegmentSize = 4 << 10
@@ -114,7 +117,7 @@ func (c Config) withDefaults() Config {
 		c.Name = logDir
 	}
 	if c.SegmentSize == 0 {
-		c.SegmentSize = 64 << 20
+		c.SegmentSize = DefaultSegmentSize
 	}
 	if c.QueueBytes == 0 {
 		c.QueueBytes = 64 << 20

@@ -50,7 +50,7 @@ func (l *Log) nextFill(chunk int64) (fillJob, bool) {
 		if l.mu.closed || l.mu.err != nil {
 			return fillJob{}, false
 		}
-		if !l.mu.space.blocked {
+		if !l.mu.space.blocked && !l.mu.space.held {
 			if job, ok := l.findFill(chunk); ok {
 				l.mu.space.filling = job.s
 				return job, true

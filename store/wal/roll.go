@@ -71,39 +71,26 @@ func (l *Log) replaceActive(old, next *segment, path string, h segmentHeader) er
 	if err := old.file.Truncate(old.offset(h.Base)); err != nil {
 		return err
 	}
-	if err := final(old.file.Sync()); err != nil {
+	if err := vfs.Final(old.file.Sync()); err != nil {
 		return err
 	}
 	if _, err := next.file.WriteAt(h.encode(), 0); err != nil {
 		return err
 	}
-	if err := final(next.file.Sync()); err != nil {
+	if err := vfs.Final(next.file.Sync()); err != nil {
 		return err
 	}
 	if err := l.cfg.FS.Rename(next.path, path); err != nil {
 		return err
 	}
-	if err := final(l.cfg.FS.SyncDir(filepath.Dir(path))); err != nil {
+	if err := vfs.Final(l.cfg.FS.SyncDir(filepath.Dir(path))); err != nil {
 		return err
 	}
-	if err := final(old.writeMark(mark{Position: h.Base, Sealed: true})); err != nil {
+	if err := vfs.Final(old.writeMark(mark{Position: h.Base, Sealed: true})); err != nil {
 		return err
 	}
-	if err := final(old.file.Sync()); err != nil {
+	if err := vfs.Final(old.file.Sync()); err != nil {
 		return err
 	}
 	return l.files.release(old.file)
 }
-
-// final hides from patiently that an error says that the disk is full.
-func final(err error) error {
-	if vfs.IsFull(err) {
-		return finalError{err}
-	}
-	return err
-}
-
-// finalError is an error that is not tried again.
-type finalError struct{ cause error }
-
-func (e finalError) Error() string { return e.cause.Error() }

@@ -36,6 +36,7 @@ type space struct {
 
 	filling *segment // what runFiller is writing to
 	blocked bool     // runFiller waits before it tries again
+	held    bool     // see HoldSpace
 	full    bool     // runFiller found the disk full and has not caught up yet
 	stuck   bool     // the writer found the disk full
 }
@@ -141,6 +142,20 @@ func (l *Log) Full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mu.space.full || l.mu.space.stuck
+}
+
+// HoldSpace keeps the log from taking more space from the disk, as if that was
+// full, until it is called with false: somebody else needs what there is.
+func (l *Log) HoldSpace(held bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.space.held = held
+	if held {
+		l.setFull(true)
+		l.forgetDemand()
+	} else {
+		l.fill.Signal()
+	}
 }
 
 // setFull notes what runFiller found out. l.mu is held.

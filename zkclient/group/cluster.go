@@ -38,35 +38,56 @@ func (g *Group) CreateCluster(ctx context.Context, c ClusterData) error {
 // zkclient.ErrDisconnected, ctx has ended and the outcome is unknown. Success
 // after a lost reply may also mean that another wrote the very same content.
 func (g *Group) WriteCluster(ctx context.Context, c ClusterData, version int32) error {
-	return g.writeCluster(ctx, c, version, g.decide)
-}
-
-// WriteClusterNow is WriteCluster for what must not be written to a ZooKeeper
-// that went back to an older copy, where the version may fit again: it sends
-// one request, on the connection of the Snapshot with these Reads, or none. On
-// ErrDisconnected the outcome is unknown.
-func (g *Group) WriteClusterNow(ctx context.Context, c ClusterData, version int32, reads uint64) error {
-	return g.writeCluster(ctx, c, version, func(_ context.Context, _ []byte, _ error, write func() error) error {
-		if s := g.Snapshot(); !s.Connected || s.Reads != reads {
-			return fmt.Errorf("write %s: %w: the view is of an earlier connection", g.cfg.child(clusterName), zkclient.ErrDisconnected)
-		}
-		return write()
-	})
-}
-
-func (g *Group) writeCluster(ctx context.Context, c ClusterData, version int32,
-	through func(ctx context.Context, data []byte, conflict error, write func() error) error) error {
-	if version < 0 { // would be unconditional
-		return fmt.Errorf("write %s: %w: version %d", g.cfg.child(clusterName), zkclient.ErrVersion, version)
-	}
-	data, err := encodeCluster(c)
+	data, err := g.encode(c, version)
 	if err != nil {
 		return err
 	}
-	return through(ctx, data, zkclient.ErrVersion, func() error {
+	return g.decide(ctx, data, zkclient.ErrVersion, func() error {
 		_, err := g.cfg.Client.Set(ctx, g.cfg.child(clusterName), data, version)
 		return err
 	})
+}
+
+// WriteClusterNow is WriteCluster for what must not be written to a ZooKeeper
+// that went back to an older copy, where the version may fit again: it sends one
+// request, on the connection of the Snapshot with these Reads, or none. On
+// zkclient.ErrDisconnected the outcome is unknown.
+func (g *Group) WriteClusterNow(ctx context.Context, c ClusterData, version int32, reads uint64) error {
+	data, err := g.encode(c, version)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	l := g.mu.link
+	g.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if l.reads != reads {
+		return fmt.Errorf("write %s: %w: the view is of an earlier connection", g.cfg.child(clusterName), zkclient.ErrDisconnected)
+	}
+	select {
+	case <-l.detached:
+		return fmt.Errorf("write %s: %w: the connection of the view is lost", g.cfg.child(clusterName), zkclient.ErrDisconnected)
+	default:
+	}
+	go func() { // the request must not wait for the next connection
+		select {
+		case <-l.detached:
+			cancel(zkclient.ErrDisconnected)
+		case <-ctx.Done():
+		}
+	}()
+	_, err = l.session.Set(ctx, g.cfg.child(clusterName), data, version)
+	return err
+}
+
+// encode returns what is to be written in place of the cluster node with this
+// version.
+func (g *Group) encode(c ClusterData, version int32) ([]byte, error) {
+	if version < 0 { // would be unconditional
+		return nil, fmt.Errorf("write %s: %w: version %d", g.cfg.child(clusterName), zkclient.ErrVersion, version)
+	}
+	return encodeCluster(c)
 }
 
 // decide repeats a conditional write until its outcome is known. It may be

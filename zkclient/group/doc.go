@@ -13,6 +13,10 @@
 // An Observer keeps a view of the tree that is never polled for; a Group also
 // takes part: it keeps exactly one member node alive through disconnects,
 // expiries, lost replies and deletions, holding what was published last.
+// Snapshot.Reads tells views of one connection from those of another, between
+// which ZooKeeper may have gone back to an older copy of itself; WriteClusterNow
+// writes on the connection of a view or not at all.
+//
 // Nothing is decided here; whoever uses the package must be safe against views
 // that are old, as a member cut off from ZooKeeper has.
 package group

@@ -63,6 +63,7 @@ type Observer struct {
 		snap    Snapshot
 		self    string // eid of the node that the keeper holds
 		keepErr error  // what keeps it from holding one
+		link    link
 	}
 }
 
@@ -128,6 +129,13 @@ func (o *Observer) runObserve() {
 		newTrack(o, s, reads).run()
 		o.disconnected()
 	}
+}
+
+// link is the attachment of a session that a view was read through.
+type link struct {
+	reads    uint64
+	session  *zkclient.Session
+	detached <-chan struct{} // closed when it is over
 }
 
 // disconnected marks the view as old.

@@ -64,6 +64,9 @@ func (t *track) run() {
 	defer t.wg.Wait()
 	defer t.cancel()
 	detached := t.s.Detached() // before the first read: whatever is read is read after it
+	t.o.mu.Lock()
+	t.o.mu.link = link{t.reads, t.s, detached}
+	t.o.mu.Unlock()
 	t.wg.Go(t.runList)
 	t.wg.Go(t.runCluster)
 	for {

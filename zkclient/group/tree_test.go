@@ -91,6 +91,17 @@ func testLostCluster(t *testing.T, addr string) {
 	lost = p.LoseReply(faultproxy.OpSet)
 	require.ErrorIs(t, a.WriteCluster(ctx, clusterOf(50, ""), 3), zkclient.ErrVersion)
 	<-lost
+
+	// What is written once is not written again, nor on another connection.
+	s := e.until(a, "all of it, on the connection of now", hasCluster(clusterOf(6, "")))
+	require.ErrorIs(t, a.WriteClusterNow(ctx, clusterOf(60, ""), 5, s.Reads+1), zkclient.ErrDisconnected)
+	lost = p.LoseReply(faultproxy.OpSet)
+	require.ErrorIs(t, a.WriteClusterNow(ctx, clusterOf(60, ""), 5, s.Reads), zkclient.ErrDisconnected)
+	<-lost
+	e.until(b, "executed all the same", hasCluster(clusterOf(60, "")))
+	require.ErrorIs(t, a.WriteClusterNow(ctx, clusterOf(61, ""), 6, s.Reads), zkclient.ErrDisconnected, "the view was of an earlier connection")
+	s = e.until(a, "connected again", func(now group.Snapshot) bool { return now.Connected && now.Reads > s.Reads && now.ClusterVersion == 6 })
+	require.NoError(t, a.WriteClusterNow(ctx, clusterOf(62, ""), 6, s.Reads))
 }
 
 func testWiped(t *testing.T, addr, wiped string) {

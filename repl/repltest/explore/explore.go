@@ -19,6 +19,7 @@ const (
 	PlantAckEarly             // a follower acknowledges before it flushes
 	PlantMemoryPosition       // the published end is where the log ever was
 	PlantNoSeal               // a follower cuts and takes without a promise to its leader
+	PlantTwice                // promises of before ZooKeeper went back count
 )
 
 // Config bounds the exploration.
@@ -27,6 +28,7 @@ type Config struct {
 	Records int8 // proposals
 	Crashes int8
 	Wipes   int8 // disks replaced, at most 1 at a time can be survived
+	Backs   int8 // times that ZooKeeper goes back to a copy, at most 1
 	States  int  // give up after so many, 0 = never
 	Plant   Plant
 }

@@ -13,24 +13,41 @@ import (
 )
 
 // TestExplore visits all states within small bounds; with BATON_EXPLORE those
-// within other ones, given as epochs,records,crashes,wipes,states, where states
-// is when to give up, 0 = never.
+// within other ones, given as epochs,records,crashes,wipes,backs,states, where
+// states is when to give up, 0 = never.
 func TestExplore(t *testing.T) {
-	bounds := "2,2,1,1,0"
+	bounds := []string{"2,3,2,1,0,0", "2,2,1,0,1,0"}
 	if testing.Short() {
-		bounds = "2,1,1,1,0"
+		bounds = []string{"2,1,1,1,0,0", "2,1,0,0,1,0"}
 	}
 	if v := os.Getenv("BATON_EXPLORE"); v != "" {
-		bounds = v
+		bounds = []string{v}
 	}
-	var cfg explore.Config
-	_, err := fmt.Sscanf(bounds, "%d,%d,%d,%d,%d", &cfg.Epochs, &cfg.Records, &cfg.Crashes, &cfg.Wipes, &cfg.States)
-	require.NoError(t, err, bounds)
-	began := time.Now()
+	for _, b := range bounds {
+		var cfg explore.Config
+		_, err := fmt.Sscanf(b, "%d,%d,%d,%d,%d,%d", &cfg.Epochs, &cfg.Records, &cfg.Crashes, &cfg.Wipes, &cfg.Backs, &cfg.States)
+		require.NoError(t, err, b)
+		began := time.Now()
+		r, err := explore.Run(cfg)
+		require.NoError(t, err)
+		t.Logf("%d epochs, %d records, %d crashes, %d wipes, ZooKeeper back %d times: %d states, %d steps deep, complete: %v, %s", cfg.Epochs,
+			cfg.Records, cfg.Crashes, cfg.Wipes, cfg.Backs, r.States, r.Depth, r.Complete, time.Since(began).Round(time.Millisecond))
+		require.Empty(t, r.Violation, strings.Join(r.Trace, "\n"))
+	}
+}
+
+// TestPromiseToTheLeaderIsNotWhatKeepsRecords: a follower that attaches without
+// promising its leader's epoch loses nothing, because from its first batch of
+// that epoch on its log says the same, and no leader of an earlier epoch may cut
+// that. The promise is kept, so that one rule refuses every frame.
+func TestPromiseToTheLeaderIsNotWhatKeepsRecords(t *testing.T) {
+	cfg := explore.Config{Epochs: 2, Records: 2, Crashes: 2, Wipes: 1, Plant: explore.PlantNoSeal}
+	if testing.Short() {
+		cfg.Records, cfg.Crashes = 1, 1
+	}
 	r, err := explore.Run(cfg)
 	require.NoError(t, err)
-	t.Logf("%d epochs, %d records, %d crashes, %d wipes: %d states, %d steps deep, complete: %v, %s",
-		cfg.Epochs, cfg.Records, cfg.Crashes, cfg.Wipes, r.States, r.Depth, r.Complete, time.Since(began).Round(time.Millisecond))
+	require.True(t, r.Complete)
 	require.Empty(t, r.Violation, strings.Join(r.Trace, "\n"))
 }
 
@@ -45,6 +62,9 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		"counted by the registry of now": {Epochs: 3, Records: 1, Crashes: 1, Wipes: 1, Plant: explore.PlantRegistryNow},
 		"committed by counting":          {Epochs: 4, Plant: explore.PlantCommitOld},
 		"lower epochs are not refused":   {Epochs: 2, Records: 1, Plant: explore.PlantNoRefusal},
+		"acknowledged before the flush":  {Epochs: 3, Records: 1, Crashes: 1, Plant: explore.PlantAckEarly},
+		"decided twice":                  {Epochs: 2, Records: 1, Crashes: 1, Backs: 1, Plant: explore.PlantTwice},
+		"a position from memory":         {Epochs: 4, Records: 2, Plant: explore.PlantMemoryPosition},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.States = 8_000_000

@@ -24,6 +24,8 @@ type ballot struct {
 	seen     int8 // bit set of members
 	epoch    int8
 	first    int8 // who arrived first
+	current  int8 // which beginning of the epoch it is
+	fresh    bool // the elector saw it
 }
 
 type pair struct {
@@ -73,7 +75,7 @@ func (r *rules) elect(b ballot) int8 {
 			last = 1
 		}
 		v.Members = append(v.Members, election.Member{Node: id(i), Incarnation: incarnation(d), Sequence: seq,
-			LastEpoch: last, Position: int64(m.end), Sealed: record.Epoch(m.sealed), Ballot: "now"})
+			LastEpoch: last, Position: int64(m.end), Sealed: record.Epoch(m.sealed), Ballot: r.name(m.ballot, b.current)})
 		if d == b.registry[i] && m.sealed == b.epoch && b.epoch > 0 && seq < low {
 			first, low = i, seq
 		}
@@ -86,7 +88,9 @@ func (r *rules) elect(b ballot) int8 {
 			Sealed: e, SealedHere: e, SealedFor: "now"}
 		before := v
 		before.Cluster.Epoch, before.Cluster.Ballot = e-1, "before"
-		el.Decide(at, before, self) // it sees the election begin
+		if b.fresh {
+			el.Decide(at, before, self) // it sees the election begin
+		}
 		d := el.Decide(at, v, self)
 		if d.Kind == election.Elect {
 			for i := range b.member {
@@ -98,6 +102,31 @@ func (r *rules) elect(b ballot) int8 {
 	}
 	r.elected[b] = win
 	return win
+}
+
+// name tells the beginning of an epoch that somebody promised from the one that
+// is shown.
+func (r *rules) name(ballot, current int8) string {
+	if ballot == current || r.plant == PlantTwice {
+		return "now"
+	}
+	return "before"
+}
+
+// mayReplace asks whether a leader may register the new disk of f: how many of
+// its voters are in sync is what can be at most.
+func (r *rules) mayReplace(s *state, n, f int8) bool {
+	nd := &s.node[n]
+	in := 1
+	for i := range int8(nodes) {
+		if d := &s.node[i]; i != n && i != f && d.disk == nd.voters[i] && nd.from[i] == d.disk && d.sealed <= nd.lead {
+			in++
+		}
+	}
+	if r.plant == PlantRegistryNow {
+		in = nodes
+	}
+	return election.MayReplace(ballot{registry: s.registry, epoch: s.epoch}.cluster(), id(int(f)), incarnation(s.node[f].disk), in)
 }
 
 // promotes asks whether a node leads when it sees that it was elected.
@@ -113,7 +142,7 @@ func (r *rules) promotes(s *state, n int, e int8) bool {
 	self := election.Self{Node: id(n), ClusterID: "c", Replicas: nodes, Incarnation: inc, Sealed: record.Epoch(nd.sealed),
 		LastEpoch: record.Epoch(nd.last())}
 	if nd.vote {
-		self.SealedHere, self.SealedFor = self.Sealed, "now"
+		self.SealedHere, self.SealedFor = self.Sealed, r.name(nd.ballot, s.ballot)
 	}
 	return election.New(election.Config{}).Decide(time.Unix(1, 0), v, self).Kind == election.Promote
 }

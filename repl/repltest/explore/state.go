@@ -22,6 +22,7 @@ type node struct {
 	high    int8 // where the log ever ended in this process, of PlantMemoryPosition alone
 
 	vote   bool // sealed by this process, and neither led nor followed since
+	ballot int8 // what for
 	lead   int8 // epoch led, 0 = none
 	commit int8
 	voters [nodes]int8 // while leading: incarnations that count
@@ -31,22 +32,34 @@ type node struct {
 
 // published is what the members see of a promise in ZooKeeper.
 type published struct {
-	sealed, last, end, disk int8 // sealed 0: nothing
+	sealed, ballot, last, end, disk int8 // sealed 0: nothing
+}
+
+// tree is what ZooKeeper holds.
+type tree struct {
+	member   [nodes]published
+	epoch    int8
+	sealing  bool
+	ballot   int8 // of epoch; counts beginnings
+	registry [nodes]int8
 }
 
 // state is the whole cluster. It holds no pointer, so equal states have equal
 // bytes.
 type state struct {
-	node     [nodes]node
-	member   [nodes]published
-	epoch    int8
-	sealing  bool
-	registry [nodes]int8
-	agreed   [logMax]int8 // committed, whoever knows
-	length   int8
-	records  int8
-	crashes  int8
-	wipes    int8
+	node [nodes]node
+	tree
+	fresh   bool         // the election was begun since ZooKeeper went back
+	led     int8         // bit set of epochs
+	agreed  [logMax]int8 // committed, whoever knows
+	length  int8
+	ballots int8
+	records int8
+	crashes int8
+	wipes   int8
+	backs   int8
+	saved   bool
+	copied  tree
 }
 
 func (n *node) last() int8 {
@@ -94,8 +107,11 @@ func (s *state) holds(n int8) bool {
 func (x *explorer) tidy(s *state) {
 	for i := range s.node {
 		nd := &s.node[i]
-		if !s.sealing || nd.sealed != s.epoch {
+		if !s.open(nd.sealed, nd.ballot) && !(s.saved && s.copied.open(nd.sealed, nd.ballot)) && !(x.cfg.Plant == PlantTwice && nd.vote) {
 			nd.vote = false
+		}
+		if !nd.vote {
+			nd.ballot = 0
 		}
 		if !s.sealing || s.member[i].sealed != s.epoch {
 			s.member[i] = published{}
@@ -104,13 +120,46 @@ func (x *explorer) tidy(s *state) {
 			x.tidyLeader(s, int8(i))
 		}
 	}
+	if !s.sealing {
+		s.fresh = false
+	}
+	if s.backs == x.cfg.Backs {
+		s.saved, s.copied = false, tree{}
+		x.renumber(s)
+	}
+	if x.cfg.Backs == 0 { // epochs only rise
+		s.led = 0
+	}
+}
+
+// renumber gives ballots the lowest numbers, when none can come back.
+func (x *explorer) renumber(s *state) {
+	switch {
+	case !s.sealing:
+		s.ballot, s.ballots = 0, 0
+	case s.fresh: // only promises for this beginning are left
+		for i := range s.node {
+			if s.node[i].vote {
+				s.node[i].ballot = 1
+			}
+			if s.member[i].sealed > 0 {
+				s.member[i].ballot = 1
+			}
+		}
+		s.ballot, s.ballots = 1, 1
+	}
+}
+
+// open says that the epoch is being prepared, as begun by ballot.
+func (t *tree) open(epoch, ballot int8) bool {
+	return t.sealing && t.epoch == epoch && t.ballot == ballot
 }
 
 // tidyLeader drops acks that can no longer move the commit position, and all
 // that a leader believes when nothing can.
 func (x *explorer) tidyLeader(s *state, n int8) {
 	nd := &s.node[n]
-	if nd.lead < s.epoch && x.rules.commit(s, n, nd.n) <= nd.commit && !x.heard(s, n) {
+	if nd.lead < s.epoch && !s.saved && x.rules.commit(s, n, nd.n) <= nd.commit && !x.heard(s, n) {
 		lead := nd.lead
 		nd.forget()
 		nd.lead = lead
@@ -145,6 +194,7 @@ func (s *state) renamed(order [nodes]int8) state {
 	t := *s
 	for i, to := range order {
 		t.node[to], t.member[to], t.registry[to] = s.node[i], s.member[i], s.registry[i]
+		t.copied.member[to], t.copied.registry[to] = s.copied.member[i], s.copied.registry[i]
 		for j, at := range order {
 			t.node[to].voters[at], t.node[to].known[at], t.node[to].from[at] = s.node[i].voters[j], s.node[i].known[j], s.node[i].from[j]
 		}

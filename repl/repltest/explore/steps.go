@@ -19,12 +19,15 @@ const (
 	flush                 // of the leader n's own log, up to k
 	replicate             // from n to f, up to k
 	register              // n makes f's disk a voter
+	save                  // a copy of ZooKeeper is made
+	back                  // ZooKeeper goes back to it
 )
 
 func (a step) String() string {
 	f := [...]string{"%[1]d begins the next epoch and promises it at %[3]d", "%[1]d promises at %[3]d", "%[1]d crashes and restarts at %[3]d",
 		"%[1]d comes back with another disk", "%[2]d is elected and leads epoch %[3]d", "%[1]d flushes up to %[3]d",
-		"replicate from %[1]d to %[2]d up to %[3]d", "%[1]d registers the disk of %[2]d"}[a.kind]
+		"replicate from %[1]d to %[2]d up to %[3]d", "%[1]d registers the disk of %[2]d",
+		"a copy of ZooKeeper is made", "ZooKeeper goes back to the copy"}[a.kind]
 	return fmt.Sprintf(f+"%.0[4]d", a.n, a.f, a.k, 0)
 }
 
@@ -48,6 +51,23 @@ func (x *explorer) next(s *state, out func(step, *state, string)) {
 	if s.sealing {
 		x.elects(s, done)
 	}
+	if s.backs < x.cfg.Backs {
+		x.backs(s, done)
+	}
+}
+
+// backs: a copy of ZooKeeper is made, and ZooKeeper goes back to it. What live
+// nodes publish anew need not be seen.
+func (x *explorer) backs(s *state, out func(step, *state, string)) {
+	t := *s
+	if !s.saved {
+		t.saved, t.copied = true, s.tree
+		out(step{kind: save}, &t, "")
+		return
+	}
+	t.tree, t.fresh = s.copied, x.cfg.Plant == PlantTwice
+	t.backs++
+	out(step{kind: back}, &t, "")
 }
 
 // ends calls f with the ways in which the log of n may end when it is next
@@ -72,12 +92,13 @@ func (x *explorer) promises(s *state, n int8, out func(step, *state, string)) {
 	promise := func(kind kind) {
 		x.ends(s, n, func(t *state, end int8) {
 			if kind == begin {
-				t.epoch, t.sealing, t.member = t.epoch+1, true, [nodes]published{}
+				t.ballots++
+				t.epoch, t.sealing, t.member, t.ballot, t.fresh = max(t.epoch, t.node[n].sealed)+1, true, [nodes]published{}, t.ballots, true
 			}
 			c := &t.node[n]
-			c.sealed, c.vote, c.flushed = t.epoch, true, c.n
+			c.sealed, c.vote, c.ballot, c.flushed = t.epoch, true, t.ballot, c.n
 			c.forget()
-			m := published{t.epoch, c.last(), c.n, c.disk}
+			m := published{t.epoch, t.ballot, c.last(), c.n, c.disk}
 			if x.cfg.Plant == PlantMemoryPosition {
 				c.high = max(c.high, c.n)
 				m.end = c.high
@@ -89,7 +110,7 @@ func (x *explorer) promises(s *state, n int8, out func(step, *state, string)) {
 			out(step{kind, n, 0, end}, t, "")
 		})
 	}
-	if s.epoch < x.cfg.Epochs {
+	if max(s.epoch, s.node[n].sealed) < x.cfg.Epochs {
 		promise(begin)
 	}
 	if s.sealing && s.node[n].sealed < s.epoch {
@@ -133,7 +154,7 @@ func (x *explorer) elects(s *state, out func(step, *state, string)) {
 	var done [nodes]bool
 	for seen := int8(1); seen < 1<<nodes; seen++ {
 		for first := range int8(nodes) {
-			b := ballot{registry: s.registry, seen: seen, epoch: s.epoch, first: first}
+			b := ballot{registry: s.registry, seen: seen, epoch: s.epoch, first: first, current: s.ballot, fresh: s.fresh}
 			for i, m := range s.member {
 				if seen>>i&1 == 1 {
 					b.member[i] = m
@@ -155,6 +176,10 @@ func (x *explorer) elects(s *state, out func(step, *state, string)) {
 			c.add(s.epoch)
 			c.voters = s.registry
 			bad := ""
+			if s.led>>s.epoch&1 == 1 {
+				bad = fmt.Sprintf("epoch %d is led again, by node %d", s.epoch, w)
+			}
+			t.led |= 1 << s.epoch
 			if !s.holds(w) {
 				bad = fmt.Sprintf("node %d leads epoch %d without a committed record", w, s.epoch)
 			}
@@ -188,7 +213,7 @@ func (x *explorer) serves(s *state, n, f int8, out func(step, *state, string)) {
 		x.replicates(s, n, f, out)
 	}
 	if s.registry[f] != fd.disk && nd.from[f] == fd.disk && !s.sealing && s.epoch == e &&
-		nd.commit > 0 && nd.log[nd.commit-1] == e && nd.known[f] >= nd.commit {
+		nd.commit > 0 && nd.log[nd.commit-1] == e && nd.known[f] >= nd.commit && x.rules.mayReplace(s, n, f) {
 		t := *s
 		t.registry[f], t.node[n].voters[f] = fd.disk, fd.disk
 		out(step{kind: register, n: n, f: f}, &t, "")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"baton/repl/election"
+	"baton/repl/quorum"
 	"baton/store/record"
 )
 
@@ -105,6 +106,7 @@ func (c *checker) committed(p *process, e record.Epoch, to record.Position) {
 		c.s.violate("%s and %s both commit in epoch %d", old.n.id, p.n.id, e)
 	}
 	c.commits[e] = p
+	c.placed(p, e, to)
 	if !c.strict() {
 		return
 	}
@@ -125,6 +127,46 @@ func (c *checker) committed(p *process, e record.Epoch, to record.Position) {
 	for _, n := range c.s.nodes {
 		if q := n.proc; q != nil && q.role.lead != nil && !q.role.lead.ended && q.role.lead.epoch > e {
 			c.holds(q, "an old leader committed what the leader of epoch %d, %s, lacks: position %d", q.role.lead.epoch)
+		}
+	}
+}
+
+// placed: what is committed is where the policy wants it to be, whatever was
+// acknowledged. Nobody can tell after disks were lost, or when a later epoch cut
+// what this one had counted.
+func (c *checker) placed(p *process, e record.Epoch, to record.Position) {
+	w := c.s.swarm
+	if w.wipe || w.power || w.damage || c.epoch > e || c.s.cfg.Plant != PlantNone {
+		return
+	}
+	last := p.n.disk.log[p.n.disk.count(to)-1]
+	written, flushed := 0, 0
+	for _, n := range c.s.nodes {
+		d := n.disk
+		i := d.count(last.end) - 1
+		if n == p.n || i < 0 || d.log[i].chain != last.chain {
+			continue
+		}
+		written++
+		if d.flushed > i {
+			flushed++
+		}
+	}
+	own := 0
+	if p.n.disk.flushEnd() >= to {
+		own = 1
+	}
+	replicas, policy := c.s.cfg.Replicas, c.s.cfg.Policy
+	for _, rule := range []struct {
+		bit        quorum.Policy
+		have, need int
+	}{
+		{quorum.LocalMem, 1, 1}, {quorum.LocalDisk, own, 1},
+		{quorum.RemoteMem, written, replicas / 2}, {quorum.RemoteDisk, flushed, replicas / 2},
+		{quorum.QuorumMem, 1 + written, quorum.Size(replicas)}, {quorum.QuorumDisk, own + flushed, quorum.Size(replicas)},
+	} {
+		if policy&rule.bit != 0 && rule.have < rule.need {
+			c.s.violate("%s commits %d under %s: %d replicas have it as %s wants, %d are needed", p.n.id, to, policy, rule.have, rule.bit, rule.need)
 		}
 	}
 }
@@ -191,12 +233,12 @@ func (s *Sim) doomed() string {
 	}
 	known := 0
 	for _, n := range s.nodes {
-		if n.proc != nil && c.Members[n.id] == n.disk.incarnation {
+		if n.proc != nil && c.Members[n.id] == n.disk.incarnation && n.proc.role.self.Damaged == "" {
 			known++
 		}
 	}
 	if known*2 <= c.Replicas {
-		return fmt.Sprintf("only %d of %d registered disks exist", known, c.Replicas)
+		return fmt.Sprintf("only %d of %d registered disks exist and are whole", known, c.Replicas)
 	}
 	return ""
 }

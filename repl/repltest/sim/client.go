@@ -152,7 +152,7 @@ func (c *client) watch() {
 	if t.zxid > c.zxid {
 		bring(func() bool { return c.readCluster(t) })
 	}
-	for _, q := range slices.Sorted(maps.Keys(t.members)) {
+	for _, q := range t.order {
 		m := t.members[q]
 		if old, ok := c.members[q]; !ok || old.zxid != m.zxid {
 			bring(func() bool { return c.readMember(q, m) })

@@ -1,9 +1,6 @@
 package sim
 
-import (
-	"container/heap"
-	"time"
-)
+import "time"
 
 // event is something that will happen. Events of one instant happen in the
 // order in which they were scheduled.
@@ -13,20 +10,43 @@ type event struct {
 	do  func()
 }
 
+// events is a heap, the next one first. Package container/heap would allocate
+// for each of them, and they are most of what a run does.
 type events []event
 
-func (q events) Len() int { return len(q) }
-func (q events) Less(i, j int) bool {
+func (q events) less(i, j int) bool {
 	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
 }
-func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(event)) }
-func (q *events) Pop() any {
-	old := *q
-	e := old[len(old)-1]
-	old[len(old)-1] = event{}
-	*q = old[:len(old)-1]
-	return e
+
+func (q *events) push(e event) {
+	h := append(*q, e)
+	for i := len(h) - 1; i > 0 && h.less(i, (i-1)/2); i = (i - 1) / 2 {
+		h[i], h[(i-1)/2] = h[(i-1)/2], h[i]
+	}
+	*q = h
+}
+
+func (q *events) pop() event {
+	h := *q
+	first, last := h[0], len(h)-1
+	h[0], h[last] = h[last], event{}
+	h = h[:last]
+	for i := 0; ; {
+		next := 2*i + 1
+		if next >= last {
+			break
+		}
+		if next+1 < last && h.less(next+1, next) {
+			next++
+		}
+		if !h.less(next, i) {
+			break
+		}
+		h[i], h[next] = h[next], h[i]
+		i = next
+	}
+	*q = h
+	return first
 }
 
 // epochZero is the wall clock at virtual time 0.
@@ -43,13 +63,13 @@ func (n *node) clock() time.Time { return n.at(n.s.now) }
 // after schedules what happens outside of any process.
 func (s *Sim) after(d time.Duration, f func()) {
 	s.seq++
-	heap.Push(&s.queue, event{s.now + max(d, 0), s.seq, f})
+	s.queue.push(event{s.now + max(d, 0), s.seq, f})
 }
 
 // run executes events until the given time or until a checker objects.
 func (s *Sim) run(until time.Duration) {
 	for len(s.queue) > 0 && s.violation == "" && s.queue[0].at <= until {
-		e := heap.Pop(&s.queue).(event)
+		e := s.queue.pop()
 		s.now = e.at
 		s.events++
 		e.do()

@@ -133,20 +133,31 @@ func (s *Sim) wipe(n *node) {
 // damage flips bits in one entry that is on a disk, as long as a quorum of disks
 // is whole.
 func (s *Sim) damage(n *node) {
-	hurt := 1
-	for _, m := range s.nodes[:s.cfg.Replicas] {
-		if m != n && (!m.disk.whole() || m.proc != nil && m.proc.role.self.Damaged != "" || s.counted[m.id] != m.disk.incarnation) {
-			hurt++
-		}
-	}
 	d := n.disk
 	from := d.count(d.start)
-	if hurt > (s.cfg.Replicas-1)/2 || d.flushed <= from {
+	unregistered := 0
+	for _, m := range s.nodes[:s.cfg.Replicas] {
+		if m != n && s.zk.tree.cluster.Members[m.id] != m.disk.incarnation {
+			unregistered++
+		}
+	}
+	if 1+s.hurt(n)+unregistered > (s.cfg.Replicas-1)/2 || d.flushed <= from {
 		return
 	}
 	i := from + s.rng.IntN(d.flushed-from)
 	s.tracef("FAULT %s: the entry at %d is damaged", n.id, d.log[i].at)
 	d.log[i].damaged = true
+}
+
+// hurt counts the members with a damaged log, except one. A quorum of the others
+// must be there to repair them: so ZooKeeper keeps what it knows meanwhile.
+func (s *Sim) hurt(except *node) (n int) {
+	for _, m := range s.nodes[:s.cfg.Replicas] {
+		if m != except && (!m.disk.whole() || m.proc != nil && m.proc.role.self.Damaged != "") {
+			n++
+		}
+	}
+	return n
 }
 
 // trim lets a node retain less: nothing that it has not applied or flushed.
@@ -223,7 +234,7 @@ func (s *Sim) zkDown(*node) {
 }
 
 func (s *Sim) zkWipe(*node) {
-	if !s.chance(1, 2) || !s.zk.tree.exists || !s.informed() {
+	if !s.chance(1, 2) || !s.zk.tree.exists || !s.informed() || s.hurt(nil) > 0 {
 		return
 	}
 	s.tracef("FAULT ZooKeeper is wiped")
@@ -257,7 +268,7 @@ func (s *Sim) zkRollback(*node) {
 			}
 		}
 	}
-	if !s.remembers(s.zk.past[i]) {
+	if !s.remembers(s.zk.past[i]) || s.hurt(nil) > 0 {
 		return
 	}
 	s.tracef("FAULT ZooKeeper goes back")

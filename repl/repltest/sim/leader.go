@@ -238,7 +238,11 @@ func (l *lead) tick() {
 				c.close()
 				continue
 			}
-			c.send(message{kind: kindBeat, epoch: l.epoch, commit: l.commit, leaderEnd: d.end()})
+			beat := message{kind: kindBeat, epoch: l.epoch, leaderEnd: d.end()}
+			if pe.Prog.IsAttached() { // a log that is being replaced may part from this one below it
+				beat.commit = l.commit
+			}
+			c.send(beat)
 		}
 		l.observe(id, pe)
 	}

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"strings"
 	"testing"
 
 	"baton/repl/repltest/sim"
@@ -15,15 +16,16 @@ const seedsPlanted = 400
 // of the moment takes 18 steps in just one order: that fault is left to the
 // exhaustive search of package explore.
 func TestPlantedFaultsAreFound(t *testing.T) {
-	found := map[sim.Plant]uint64{sim.PlantNoEpoch: 33, sim.PlantAckEarly: 253, sim.PlantMemoryPosition: 1152, sim.PlantWipedVotes: 1,
-		sim.PlantResume: 7, sim.PlantNoRefusal: 3, sim.PlantCommitOld: 521, sim.PlantTwice: 73, sim.PlantAckTwice: 21}
+	found := map[sim.Plant]uint64{sim.PlantNoEpoch: 1, sim.PlantAckEarly: 286, sim.PlantMemoryPosition: 697, sim.PlantWipedVotes: 1,
+		sim.PlantResume: 7, sim.PlantNoRefusal: 2, sim.PlantCommitOld: 1145, sim.PlantTwice: 68, sim.PlantAckTwice: 95}
 	for _, p := range sim.Plants() {
 		if p == sim.PlantRegistryNow {
 			continue
 		}
 		t.Run(p.String(), func(t *testing.T) {
 			for n := found[p]; n < found[p]+seedsPlanted; n++ {
-				if r := sim.Run(sim.Config{Seed: n, Plant: p}); r.Violation != "" {
+				r := sim.Run(sim.Config{Seed: n, Plant: p})
+				if r.Violation != "" && !strings.HasPrefix(r.Violation, "not whole") {
 					t.Logf("seed %d: %s\n  %s", n, r.Violation, again(r))
 					return
 				}

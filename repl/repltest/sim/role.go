@@ -182,11 +182,11 @@ func (r *role) do(s election.Step) bool {
 
 // seal promises on disk, ends every role, flushes, and remembers the end.
 func (r *role) seal(e record.Epoch, ballot string) bool {
-	p, d := r.p, r.p.n.disk
+	p := r.p
 	r.busy = true
 	p.seal(e, func(ok bool) {
-		if !ok {
-			p.fails(fmt.Sprintf("promise epoch %d below %d", e, d.sealed))
+		if !ok { // a link has promised more
+			r.promisedMore()
 			return
 		}
 		// Stopping takes a moment in which links and leader go on.
@@ -195,13 +195,20 @@ func (r *role) seal(e record.Epoch, ballot string) bool {
 	return true
 }
 
+// promisedMore lets the next decision see what a link has promised.
+func (r *role) promisedMore() {
+	r.self.Sealed = r.p.n.disk.sealed
+	r.busy = false
+	r.turn()
+}
+
 // promise is seal by one who was not there when the epoch was prepared.
 func (r *role) promise(e record.Epoch) bool {
 	p := r.p
 	r.busy = true
 	p.seal(e, func(ok bool) {
 		if !ok {
-			p.fails(fmt.Sprintf("promise epoch %d below %d", e, p.n.disk.sealed))
+			r.promisedMore()
 			return
 		}
 		r.self.DidPromise(e)

@@ -108,8 +108,8 @@ func (s *Sim) hunt(w swarm) swarm {
 	case PlantTwice: // members that do not hear of outcomes
 		h.zkRollback, h.zkCut, h.pause, h.zkDelay = true, true, true, 50*time.Millisecond
 	case PlantCommitOld: // leaders with long tails, which take several rounds to ship
-		h.kill, h.wipe, h.power, h.heldTight, h.delay, h.produce = true, false, false, 500*time.Millisecond, 20*time.Millisecond, 10*time.Millisecond
-		h.every, h.breakLinks, h.oneway, h.window = 200*time.Millisecond, true, true, 40
+		h.kill, h.wipe, h.power, h.heldTight, h.delay, h.produce = true, false, false, 500*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond
+		h.every, h.breakLinks, h.oneway, h.window = 200*time.Millisecond, true, true, 80
 	}
 	return h
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"testing"
 	"time"
@@ -39,6 +40,7 @@ func again(r sim.Result) string {
 // TestSim runs some seeds, always the same ones, then, if BATON_SIM_SECONDS
 // is set, fresh ones for that long.
 func TestSim(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a run is short and makes a lot of garbage
 	if n := seed(t); n != 0 {
 		r := sim.Run(sim.Config{Seed: n, Plant: sim.Plant(*plantFlag), Trace: func(line string) { fmt.Println(line) }})
 		t.Logf("%+v", r)

@@ -16,6 +16,7 @@ type tree struct {
 	version int32
 	cluster election.Cluster
 	members map[uint64]znode // by sequence
+	order   []uint64         // of members
 	next    uint64           // next sequence
 	at      time.Duration
 }
@@ -61,6 +62,7 @@ func (z *zookeeper) change(f func(t *tree)) {
 	t.zxid++
 	t.at = z.s.now
 	f(&t)
+	t.order = slices.Sorted(maps.Keys(t.members))
 	z.tree = t
 	z.s.check.cluster(t)
 	for _, n := range z.s.nodes {
@@ -191,7 +193,8 @@ func (z *zookeeper) rollback(to tree) {
 	z.tree = to
 	z.tree.members = map[uint64]znode{}
 	z.tree.zxid = old.zxid + 1
-	for q, m := range to.members {
+	for _, q := range to.order {
+		m := to.members[q]
 		m.zxid = z.tree.zxid
 		z.tree.members[q] = m
 		if z.sessions[m.session] == nil {
