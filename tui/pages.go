@@ -31,7 +31,7 @@ func newPages() []page.Page {
 }
 
 func (m *Model) show(i int) {
-	m.shown = i
+	m.shown, m.landed = i, true
 	m.input = nil
 }
 

@@ -49,8 +49,14 @@ type console struct {
 
 func openConsole(t *testing.T, args ...string) *console {
 	t.Helper()
+	return openConsoleIn(t, t.TempDir(), args...)
+}
+
+// openConsoleIn has a directory for what outlives the console.
+func openConsoleIn(t *testing.T, state string, args ...string) *console {
+	t.Helper()
 	c := &console{t: t, cmd: exec.Command(os.Getenv(builtAs), args...), done: make(chan struct{})}
-	c.cmd.Env = append(cleanEnv(), "TERM=tmux-256color", "XDG_STATE_HOME="+t.TempDir())
+	c.cmd.Env = append(cleanEnv(), "TERM=tmux-256color", "XDG_STATE_HOME="+state)
 	tty, err := pty.StartWithSize(c.cmd, &pty.Winsize{Rows: 40, Cols: 140})
 	require.NoError(t, err)
 	c.tty = tty
