@@ -39,7 +39,7 @@ func story(n int) []*data.Snapshot {
 
 func write(t *testing.T, path string, snaps []*data.Snapshot) {
 	t.Helper()
-	w, err := record.Create(record.Config{Path: path, Header: record.Header{Cluster: "demo", At: snaps[0].At, Launched: true}})
+	w, err := record.Create(record.Config{Path: path, Backlog: len(snaps), Header: record.Header{Cluster: "demo", At: snaps[0].At, Launched: true}})
 	require.NoError(t, err)
 	src := record.Tee{Live: script(snaps), To: w}
 	require.NoError(t, src.Run(t.Context(), func(*data.Snapshot) {}))
@@ -47,15 +47,12 @@ func write(t *testing.T, path string, snaps []*data.Snapshot) {
 	require.NoError(t, w.Close(), "closing twice is no error")
 }
 
-// script publishes snapshots, slowly enough for the writer to take all.
+// script publishes snapshots, as fast as it can.
 type script []*data.Snapshot
 
 func (s script) Run(_ context.Context, publish func(*data.Snapshot)) error {
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
 	for _, snap := range s {
 		publish(snap)
-		<-tick.C
 	}
 	return nil
 }
