@@ -116,6 +116,7 @@ func nodeFlags(c *cobra.Command, cfg *node.Config, advertise *[3]string) {
 func retentionFlags(c *cobra.Command, cfg *node.Config) {
 	f := c.Flags()
 	f.Int64Var(&cfg.SegmentSize, "segment-size", node.DefaultSegmentSize, "bytes of one log segment")
+	f.Int64Var(&cfg.ScrubRate, "scrub-rate", node.DefaultScrubRate, "bytes per second at which the log is read to find damage")
 	f.Int64Var(&cfg.RetainBytes, "retain-bytes", node.DefaultRetainBytes, "bytes of log that no queue needs which a leader keeps for members that lack them")
 	f.DurationVar(&cfg.DedupWindow, "dedup-window", node.DefaultDedupWindow, "how long the id that a producer gave to a message suppresses another one of the same id")
 	f.Int64Var(&cfg.DedupCount, "dedup-count", node.DefaultDedupCount, "of how many messages at most the id is remembered")

@@ -19,6 +19,9 @@ type SubscribeOptions struct {
 	// not one.
 	Durable  string
 	Selector *selector.Selector // nil: every message
+	// Browse is for one queue: the consumer is shown its messages and takes none.
+	// The last delivery says End.
+	Browse bool
 	// NoLocal is for topics: nothing that this session has sent.
 	NoLocal bool
 	// Exclusive is for queues: while the consumer is there others get nothing.
@@ -40,6 +43,15 @@ func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
 	sub := &Subscription{
 		Data: o.Data, b: s.b, client: s.client, session: s,
 		mode: o.Mode, prefetch: min(o.Prefetch, s.b.cfg.PrefetchMax), options: &o,
+	}
+	if o.Browse {
+		w, err := s.browse(sub, &o)
+		if err != nil {
+			return nil, err
+		}
+		sub.via = w
+		s.subs = append(s.subs, sub)
+		return sub, nil
 	}
 	if o.Durable != "" {
 		p, err := s.subscribeDurable(&o)

@@ -36,8 +36,12 @@ func newConsumer(v stomp.Version, destination, id string, number uint64) *consum
 // first and so count, then those of the producer. The broker has put the
 // destination first among them if the message was published to a topic.
 func appendMessage(b []byte, v stomp.Version, c *consumer, d *broker.Delivery) []byte {
-	m := d.Message
 	b = append(b, c.prefix...)
+	if d.End {
+		b = append(b, c.from...)
+		return stomp.AppendBody(append(b, "message-id:0\nbrowser:end\n"...), nil)
+	}
+	m := d.Message
 	switch {
 	case len(m.Headers) > 0 && m.Headers[0].Name == "destination":
 	case d.Destination != "":
