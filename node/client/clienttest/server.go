@@ -1,5 +1,5 @@
 // Package clienttest is a small STOMP broker for tests: queues with prefetch,
-// individual acks and redelivery, receipts for everything, heart-beats, and a
+// individual acks and redelivery, duplicate suppression, receipts for everything, heart-beats, and a
 // journal from which another server goes on. It can hold its tongue on
 // request, which real brokers do not.
 package clienttest
@@ -35,6 +35,14 @@ type entry struct {
 	holder  *subscription // pending there, nil if ready
 }
 
+// name is by what a queue knows the message again, "" if the producer gave none.
+func (e *entry) name() string {
+	if id := e.Headers["baton-dedup-id"]; id != "" {
+		return e.Queue + "\x00" + id
+	}
+	return ""
+}
+
 type subscription struct {
 	c        *conn
 	id, dest string
@@ -62,6 +70,7 @@ type Server struct {
 	seq    uint64
 	queues map[string][]*entry // oldest first
 	bySeq  map[uint64]*entry
+	known  map[string]bool // queue and duplicate-suppression id
 	conns  map[*conn]bool
 	closed bool
 	mute   bool // takes everything, answers nothing
@@ -71,11 +80,11 @@ type Server struct {
 }
 
 // Stats count what happened.
-type Stats struct{ Enqueued, Delivered, Acked, Connects int }
+type Stats struct{ Enqueued, Duplicates, Delivered, Acked, Connects int }
 
 // New serves until Close. journal, if not nil, is read first.
 func New(cfg Config, journal io.Reader) (*Server, error) {
-	s := &Server{cfg: cfg, queues: map[string][]*entry{}, bySeq: map[uint64]*entry{}, conns: map[*conn]bool{}}
+	s := &Server{cfg: cfg, queues: map[string][]*entry{}, bySeq: map[uint64]*entry{}, known: map[string]bool{}, conns: map[*conn]bool{}}
 	if journal != nil {
 		sc := bufio.NewScanner(journal)
 		sc.Buffer(nil, 16<<20)
@@ -311,6 +320,10 @@ func (s *Server) store(f *frame.Frame) {
 			e.Headers[k] = v
 		}
 	}
+	if s.known[e.name()] {
+		s.stats.Duplicates++
+		return
+	}
 	s.stats.Enqueued++
 	s.write(e)
 	s.apply(e)
@@ -341,6 +354,9 @@ func (s *Server) apply(e *entry) {
 		s.seq = e.Seq
 		s.queues[e.Queue] = append(s.queues[e.Queue], e)
 		s.bySeq[e.Seq] = e
+		if n := e.name(); n != "" {
+			s.known[n] = true
+		}
 		return
 	}
 	old := s.bySeq[e.Seq]
