@@ -45,7 +45,7 @@ after --count messages, when nothing came for --idle, or with ctrl+c.`,
 			"  baton forward DLQ --to 'failover:(stomp://a:61613,stomp://b:61613)' --to-queue orders --idle 1s",
 		Args: oneArgument("queue to take from"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			w := forwarder{from: destination(args[0]), to: destination(args[0]), count: count, idle: idle, settled: make(chan settlement, forwardWindow), doubt: map[string]bool{}}
+			w := forwarder{from: destination(args[0]), to: destination(args[0]), count: count, idle: idle, heard: make(chan progress, forwardWindow), under: map[string]*passage{}}
 			if toQueue != "" {
 				w.to = destination(toQueue)
 			}
@@ -59,7 +59,7 @@ after --count messages, when nothing came for --idle, or with ctrl+c.`,
 				return err
 			}
 			if e := cmd.ErrOrStderr(); e == os.Stderr && term.IsTerminal(int(os.Stderr.Fd())) {
-				w.progress = e
+				w.show = e
 			}
 			err = w.run(cmd.Context())
 			fmt.Fprintf(cmd.ErrOrStderr(), "%d forwarded from %s to %s of %d brokers\n", w.done, w.from, w.to, len(to))
@@ -76,29 +76,44 @@ after --count messages, when nothing came for --idle, or with ctrl+c.`,
 	return c
 }
 
-// settlement is how it ended with a message that all targets have confirmed:
-// acknowledged, in doubt whether it is, or with an error that ends the command.
-type settlement struct {
-	id      string
-	inDoubt bool
-	err     error
+// passage is a message between its broker and the targets.
+type passage struct {
+	m      *client.Message // its latest delivery: only that one can be acknowledged
+	stored bool            // by all targets
+	acking *client.Message // delivery whose ack awaits its receipt, nil if none does
 }
 
+// progress is what happened to a message: all targets have stored it, its ack
+// is confirmed or in doubt, or an error that ends the command.
+type progress struct {
+	id  string
+	was milestone
+	err error
+}
+
+type milestone int
+
+const (
+	stored milestone = iota
+	acked
+	ackInDoubt // it comes again, unless the ack got through
+)
+
 // forwarder moves messages. One goroutine, that of run, owns its fields; the
-// clients tell it through settled how each message ended.
+// clients tell it through heard what became of each message.
 type forwarder struct {
 	source   *client.Client
 	targets  []*client.Client
 	from, to string
 	count    int
 	idle     time.Duration
-	progress io.Writer // nil shows none
+	show     io.Writer // nil shows no progress
 
-	settled  chan settlement // has room for a whole window: its senders must not block
-	underWay int
-	taken    int
-	done     int             // of those taken
-	doubt    map[string]bool // done, but for an ack in doubt: they may come again
+	heard    chan progress // has room for a whole window: its senders must not block
+	under    map[string]*passage
+	underWay int // receipts of targets or of an ack are awaited
+	taken    int // different messages
+	done     int // of those taken: stored
 }
 
 func (w *forwarder) dial(from, to clientFlags, uris []string) (err error) {
@@ -176,11 +191,12 @@ func (w *forwarder) move(ctx, sending context.Context, next <-chan *client.Messa
 		}
 		var quiet <-chan time.Time
 		switch all := w.count > 0 && w.done >= w.count; {
-		case all && len(w.doubt) == 0:
+		case w.underWay > 0:
+		case all && len(w.under) == 0:
 			return true, nil
 		case all:
 			quiet = time.After(forwardAgain)
-		case w.idle > 0 && w.underWay == 0:
+		case w.idle > 0:
 			quiet = time.After(w.idle)
 		}
 	again:
@@ -189,12 +205,12 @@ func (w *forwarder) move(ctx, sending context.Context, next <-chan *client.Messa
 			if err := w.take(ctx, sending, m); err != nil {
 				return false, err
 			}
-		case s := <-w.settled:
-			if w.settle(s); s.err != nil {
-				return false, s.err
+		case p := <-w.heard:
+			if w.hear(p); p.err != nil {
+				return false, p.err
 			}
 		case <-show.C:
-			w.show()
+			w.showProgress()
 			goto again // which is no sign of life
 		case <-quiet:
 			return true, nil
@@ -206,60 +222,66 @@ func (w *forwarder) move(ctx, sending context.Context, next <-chan *client.Messa
 	}
 }
 
-// take forwards a message, unless it only needs its ack, or is one too many:
-// then it goes back when the subscription ends.
+// take forwards a message, unless it came again or is one too many: then it
+// goes back when the subscription ends.
 func (w *forwarder) take(ctx, sending context.Context, m *client.Message) error {
-	switch {
-	case w.doubt[m.ID]:
-		w.underWay++
-		w.acknowledge(m)
+	if p := w.under[m.ID]; p != nil {
+		p.m = m
+		if p.stored && p.acking == nil {
+			w.underWay++
+			w.acknowledge(p)
+		}
 		return nil
-	case w.count > 0 && w.taken == w.count:
+	}
+	if w.count > 0 && w.taken == w.count {
 		return nil
 	}
 	w.taken++
 	w.underWay++
+	w.under[m.ID] = &passage{m: m}
 	return w.forward(ctx, sending, m)
 }
 
-func (w *forwarder) settle(s settlement) {
-	w.underWay--
-	if s.err != nil {
-		return
-	}
-	if !w.doubt[s.id] {
+func (w *forwarder) hear(h progress) {
+	p := w.under[h.id]
+	switch {
+	case h.err != nil:
+		w.underWay--
+	case h.was == stored:
+		p.stored = true
 		w.done++
-	}
-	if s.inDoubt {
-		w.doubt[s.id] = true
-	} else {
-		delete(w.doubt, s.id)
+		w.acknowledge(p)
+	case h.was == acked:
+		w.underWay--
+		delete(w.under, h.id)
+	case p.acking != p.m: // it has come again meanwhile
+		w.acknowledge(p)
+	default:
+		p.acking = nil
+		w.underWay--
 	}
 }
 
-func (w *forwarder) show() {
-	if w.progress != nil {
-		fmt.Fprintf(w.progress, "\r%d forwarded, %d under way \r", w.done, w.underWay)
+func (w *forwarder) showProgress() {
+	if w.show != nil {
+		fmt.Fprintf(w.show, "\r%d forwarded, %d under way \r", w.done, w.underWay)
 	}
 }
 
 // finish waits for what is under way, which giving up ends at the latest.
 func (w *forwarder) finish(sending context.Context, err error) error {
-	if err != nil {
-		return err
-	}
-	for w.underWay > 0 {
+	for err == nil && w.underWay > 0 {
 		select {
-		case s := <-w.settled:
-			w.settle(s)
+		case p := <-w.heard:
+			w.hear(p)
 		case <-sending.Done():
 			return nil // it is still in its queue
 		}
 	}
-	return nil
+	return err
 }
 
-// forward sends a message to all targets; the last receipt acknowledges it.
+// forward sends a message to all targets.
 func (w *forwarder) forward(ctx, sending context.Context, m *client.Message) error {
 	receipts := make(chan error, len(w.targets))
 	headers := forwardHeaders(m)
@@ -276,35 +298,39 @@ func (w *forwarder) forward(ctx, sending context.Context, m *client.Message) err
 		})
 		if err != nil {
 			if ctx.Err() != nil {
+				w.underWay--
 				return nil
 			}
 			return fmt.Errorf("forward message %s, which stays in the queue: %w", m.ID, err)
 		}
 	}
-	go w.confirm(m, receipts) // ends when every target has answered or is closed
+	go func() { // ends when every target has answered or is closed
+		var err error
+		for range w.targets {
+			if e := <-receipts; e != nil && err == nil {
+				err = fmt.Errorf("forward message %s, which stays in the queue: %w", m.ID, e)
+			}
+		}
+		w.heard <- progress{m.ID, stored, err}
+	}()
 	return nil
 }
 
-func (w *forwarder) confirm(m *client.Message, receipts <-chan error) {
-	for range w.targets {
-		if err := <-receipts; err != nil {
-			w.settled <- settlement{err: fmt.Errorf("forward message %s, which stays in the queue: %w", m.ID, err)}
-			return
-		}
-	}
-	w.acknowledge(m)
-}
-
 // acknowledge settles a message at its source.
-func (w *forwarder) acknowledge(m *client.Message) {
+func (w *forwarder) acknowledge(p *passage) {
+	p.acking = p.m
+	id := p.m.ID
 	tell := func(err error) {
-		inDoubt := errors.Is(err, client.ErrStale) || errors.Is(err, client.ErrInDoubt)
-		if inDoubt {
-			err = nil
+		switch {
+		case err == nil:
+			w.heard <- progress{id, acked, nil}
+		case errors.Is(err, client.ErrStale) || errors.Is(err, client.ErrInDoubt):
+			w.heard <- progress{id, ackInDoubt, nil}
+		default:
+			w.heard <- progress{id, acked, err}
 		}
-		w.settled <- settlement{m.ID, inDoubt, err}
 	}
-	if err := m.AckStart(tell); err != nil {
+	if err := p.m.AckStart(tell); err != nil {
 		tell(err)
 	}
 }

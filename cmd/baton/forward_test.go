@@ -129,7 +129,7 @@ func TestSendAndForwardThroughALeaderKill(t *testing.T) {
 		var said bytes.Buffer
 		cmd.Stderr = &said
 		require.NoError(t, cmd.Start())
-		stuck := time.AfterFunc(4*patience, func() { _ = cmd.Process.Kill() })
+		stuck := time.AfterFunc(4*patience, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) }) // it says where it hangs
 		return func() {
 			err := cmd.Wait()
 			stuck.Stop()
