@@ -45,6 +45,7 @@ type Node struct {
 	trimNow  chan struct{} // capacity 1: wakes runTrim
 	refusals refusals
 	held     heldSnapshots
+	rates    rates
 
 	wg     sync.WaitGroup // writes to ZooKeeper under way
 	failed chan error     // capacity 1: the first error that ends the node
@@ -146,6 +147,7 @@ func (n *Node) Run(ctx context.Context) error {
 	loops.Go(func() { n.runApplier(ctx) })
 	loops.Go(n.kickOnWrites(ctx))
 	loops.Go(func() { n.runTrim(ctx) })
+	loops.Go(func() { n.runScrub(ctx) })
 	loops.Go(func() { n.runRole(ctx) })
 	var err error
 	select {

@@ -172,14 +172,14 @@ func (n *Node) Queues() []adminapi.Queue {
 		b := l.mu.broker
 		l.mu.Unlock()
 		if b != nil {
-			return b.Snapshot()
+			list := b.Snapshot()
+			n.rates.fill(list, time.Now())
+			return list
 		}
 	}
-	var out []adminapi.Queue
-	for _, q := range n.store.Index().Queues() {
-		out = append(out, adminapi.Queue{Name: q.Name, Depth: q.Depth, Bytes: q.Bytes, Enqueued: q.Enqueued, Acked: q.Acked})
-	}
-	return out
+	list := broker.Sorted(broker.Rows(brokerIndex{n.store}.Queues()))
+	n.rates.fill(list, time.Now())
+	return list
 }
 
 // processFigures refreshes the figures at most once a second: consoles poll

@@ -94,7 +94,7 @@ func golden(t *testing.T, name, got string) {
 
 func TestGolden(t *testing.T) {
 	for _, st := range tuitest.States() {
-		if slices.Contains([]string{"hostile", "story", "lesson", "disturbed", "replayed"}, st.Name) {
+		if slices.Contains([]string{"hostile", "story", "lesson", "disturbed", "replayed", "foreign"}, st.Name) {
 			continue // these are for other screens
 		}
 		for _, size := range [][2]int{{80, 24}, {140, 40}} {
@@ -130,6 +130,9 @@ var screens = []struct {
 	{"election-raw", "story", []string{"2", "down", "v"}},
 	{"election-no-quorum", "no-quorum", []string{"2"}},
 	{"election-zk-down", "zk-down", []string{"2"}},
+	{"election-activemq", "foreign", nil},
+	{"overview-activemq", "foreign", []string{"1"}},
+	{"overview-recording", "replayed", nil},
 	{"replication-healthy", "healthy", []string{"3"}},
 	{"replication-catching-up", "catching-up", []string{"3"}},
 	{"replication-disturbed", "disturbed", []string{"3"}},
@@ -139,7 +142,8 @@ var screens = []struct {
 	{"failovers-none", "attached", []string{"5"}},
 	{"failovers-story", "story", []string{"5"}},
 	{"failovers-older", "story", []string{"5", "left"}},
-	{"lesson", "lesson", []string{"6"}},
+	{"lesson", "lesson", []string{"7"}},
+	{"queue-none", "healthy", []string{"6"}},
 	{"palette", "healthy", []string{":", "k", "i", "l", "l"}},
 	{"actions-forecast", "story", []string{"right", "x", "down", "down", "down", "down"}},
 }

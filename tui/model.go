@@ -32,6 +32,8 @@ type Model struct {
 	table keymap.Table[*Model]
 	pages []page.Page
 	shown int // index into pages
+	// landed: a screen was chosen, by the user or by what the cluster is about.
+	landed bool
 
 	w, h     int
 	sized    bool
@@ -110,6 +112,10 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.done(msg)
 	case savedMsg:
 		m.saved(msg)
+	case browsedMsg:
+		m.browsed(msg)
+	case changedMsg:
+		m.changed(msg)
 	case taughtMsg:
 		m.taught(msg)
 	case tea.KeyMsg:
@@ -124,13 +130,17 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, tea.Batch(m.cmds...)
 }
 
-// arrived takes a snapshot. The lesson's page comes up with the lesson.
+// arrived takes a snapshot. A lesson, and a tree of ActiveMQ, bring up their
+// own screen once.
 func (m *Model) arrived(msg snapMsg) {
-	first := m.live == nil
 	m.live, m.received, m.now = msg.snap, msg.at, msg.snap.At
 	m.remember(msg.snap)
-	if first && msg.snap.Lesson != nil {
+	switch {
+	case m.landed:
+	case msg.snap.Lesson != nil:
 		m.showName(pageLesson)
+	case msg.snap.Tree.Foreign:
+		m.showName("election")
 	}
 	m.tick()
 }
@@ -169,8 +179,8 @@ func (m *Model) page() page.Page { return m.pages[m.shown] }
 func (m *Model) keyView() keymap.View {
 	return keymap.View{
 		Snap: m.live, Page: m.page().Name(), Target: m.target,
-		ReadOnly: m.cfg.ReadOnly, Launched: m.cfg.Launched, Can: m.cfg.Source.Can, Replay: m.player() != nil,
-		Taught: m.cfg.Lesson != nil, Undo: m.undo.action, Why: m.cfg.ReadOnlyWhy,
+		ReadOnly: m.cfg.ReadOnly, Launched: m.cfg.Launched, Can: m.cfg.Source.Can, Replay: m.cfg.Player != nil,
+		Taught: m.cfg.Lesson != nil, Queues: m.cfg.Queues != nil, Queue: m.queuePage().Queue(), Undo: m.undo.action, Why: m.cfg.ReadOnlyWhy,
 	}
 }
 
@@ -229,7 +239,11 @@ func (m *Model) act(a *keymap.Action[*Model]) {
 	}
 	if a.Danger != nil {
 		if risk := a.Danger(v); len(risk) > 0 {
-			m.open(&confirm{title: a.Label + " " + v.Target, text: risk, action: a, target: v.Target, word: m.confirmWord(v.Target), typed: newInput("", nameMax)})
+			subject := v.Target
+			if a.Scope == pageQueue {
+				subject = v.Queue
+			}
+			m.open(&confirm{title: a.Label + " " + subject, text: risk, action: a, target: v.Target, word: m.confirmWord(subject), typed: newInput("", nameMax)})
 			return
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"baton/tui/style"
 )
 
-// Player is a source that shows a recording: it can be stepped through.
+// Player steps through the recording that a source shows.
 type Player interface {
 	Toggle()              // play or hold
 	Step(frames int)      // and hold
@@ -19,11 +19,9 @@ type Player interface {
 	Faster(step int)
 }
 
-// player is the source of a recording, nil if the cluster is live.
-func (m *Model) player() Player {
-	p, _ := m.cfg.Source.(Player)
-	return p
-}
+// player steps through the recording that is shown, nil if the cluster is live
+// or somebody else plays.
+func (m *Model) player() Player { return m.cfg.Player }
 
 // timeActions move in time: in a recording, or among the snapshots that a live
 // console remembers.

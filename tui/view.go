@@ -115,6 +115,9 @@ func (m *Model) statusBar() string {
 	g, role := page.HealthLook(t, s.Health)
 	health := t.Paint(role, g) + " " + t.Paint(style.Strong, t.Paint(role, s.Health.Word()))
 	quorum := fmt.Sprintf("quorum %d/%d", s.Quorum.Have, s.Quorum.Replicas)
+	if s.Quorum.Replicas == 0 {
+		quorum = fmt.Sprintf("%d members", s.Quorum.Have)
+	}
 	if !s.Quorum.OK {
 		quorum = t.Paint(style.Bad, quorum)
 	}
@@ -160,7 +163,7 @@ func (m *Model) rateTexts() (long, short string) {
 func (m *Model) badge() string {
 	t := m.cfg.Theme
 	switch {
-	case m.player() != nil:
+	case m.live != nil && m.live.Player != nil:
 		return t.Paint(style.WarnBadge, "[recording]")
 	case m.cfg.ReadOnly && m.cfg.Launched:
 		return t.Paint(style.WarnBadge, "[READ ONLY]")

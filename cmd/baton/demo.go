@@ -22,6 +22,7 @@ import (
 	"baton/tui"
 	"baton/tui/data"
 	"baton/tui/record"
+	"baton/tui/style"
 )
 
 // demoFlags are the flags of baton demo.
@@ -33,6 +34,7 @@ type demoFlags struct {
 	load             load.Config
 	console          consoleFlags
 	record           recordFlags
+	serve            serveFlags
 	lesson           string
 	listLessons      bool
 }
@@ -98,6 +100,7 @@ summary, and with exit code 0 only if nothing that was acknowledged was lost.`,
 	fl.BoolVar(&f.listLessons, "list-lessons", false, "name the lessons and stop")
 	f.console.add(c)
 	f.record.add(c)
+	f.serve.add(c)
 	return c
 }
 
@@ -235,12 +238,7 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 		src, stopTree, err = localSource(ctx, c, local, lessonView(session), logger)
 	}
 	if err == nil {
-		cfg := tui.Config{Source: tee(src, rec), Cluster: "demo", Launched: true, Theme: theme,
-			NoMouse: f.console.noMouse, ExportDir: exportDir(), Logger: logger}
-		if session != nil {
-			cfg.Lesson = session
-		}
-		err = tui.Run(ctx, cfg)
+		err = f.show(ctx, cmd, tee(src, rec), src, session, theme, logger)
 		stopTree()
 	}
 	cancel()
@@ -254,6 +252,21 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 		return exitError{code, err}
 	}
 	return nil
+}
+
+// show opens the console on the launched cluster.
+func (f *demoFlags) show(ctx context.Context, cmd *cobra.Command, src tui.Source, queues tui.Queues, session *lesson.Session, theme style.Theme, logger *slog.Logger) error {
+	cfg := tui.Config{Cluster: "demo", Launched: true, Theme: theme, NoMouse: f.console.noMouse, ExportDir: exportDir(), Queues: queues, Logger: logger}
+	if session != nil {
+		cfg.Lesson = session
+	}
+	shown, stop, err := f.serve.start(src, cfg, cmd.ErrOrStderr(), logger)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	cfg.Source = shown
+	return tui.Run(ctx, cfg)
 }
 
 // drainTimeout bounds how long a quit waits for what is on its way.

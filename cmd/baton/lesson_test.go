@@ -49,8 +49,14 @@ type console struct {
 
 func openConsole(t *testing.T, args ...string) *console {
 	t.Helper()
+	return openConsoleIn(t, t.TempDir(), args...)
+}
+
+// openConsoleIn has a directory for what outlives the console.
+func openConsoleIn(t *testing.T, state string, args ...string) *console {
+	t.Helper()
 	c := &console{t: t, cmd: exec.Command(os.Getenv(builtAs), args...), done: make(chan struct{})}
-	c.cmd.Env = append(cleanEnv(), "TERM=tmux-256color", "XDG_STATE_HOME="+t.TempDir())
+	c.cmd.Env = append(cleanEnv(), "TERM=tmux-256color", "XDG_STATE_HOME="+state)
 	tty, err := pty.StartWithSize(c.cmd, &pty.Winsize{Rows: 40, Cols: 140})
 	require.NoError(t, err)
 	c.tty = tty
@@ -159,6 +165,24 @@ func TestLessonsHeadless(t *testing.T) {
 		baton(t, "", "demo", "--lesson", "nonsense", "--headless").refused(t, 2, "nonsense", "failover")
 		baton(t, "", "demo", "--lesson", "failover", "--headless", "--fault", "kill-leader@1s").refused(t, 2, "--fault does not go with --lesson")
 	})
+}
+
+// TestDisksOfADemoCanBeFilledAndSlowed: producers wait for room, go on, and
+// nothing is lost.
+func TestDisksOfADemoCanBeFilledAndSlowed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("launches a cluster")
+	}
+	o := baton(t, "", "demo", "--headless", "--json", "--for", "6s", "--fault", "slow-disk:n2@500ms,heal:n2@1500ms,fill-disk:n1@2s,fill-disk:n2@2s,fill-disk:n3@2s,heal@4s",
+		"--base-port", strconv.Itoa(clustertest.FreeBase(t)))
+	require.Zero(t, o.code, o.stderr)
+	var got struct {
+		Lost       uint64  `json:"lost"`
+		LongestGap float64 `json:"longest_gap_ms"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(o.stdout), &got))
+	require.Zero(t, got.Lost)
+	require.Greater(t, got.LongestGap, 1000.0, "while all disks were full nobody heard success")
 }
 
 // TestARunIsRecordedReportedAndReplayed: what a headless run did is all in its file.

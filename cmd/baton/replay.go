@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"time"
 
@@ -31,6 +32,7 @@ func oneFile(cmd *cobra.Command, args []string) error {
 
 func replayCommand() *cobra.Command {
 	var f consoleFlags
+	var others serveFlags
 	var at time.Duration
 	c := &cobra.Command{
 		Use:   "replay FILE",
@@ -50,9 +52,15 @@ func replayCommand() *cobra.Command {
 			}
 			player := record.NewPlayer(r)
 			player.Seek(at)
-			err = tui.Run(context.WithoutCancel(cmd.Context()), tui.Config{Source: player, Cluster: r.Header.Cluster, ReadOnly: true, Theme: theme, NoMouse: f.noMouse, ExportDir: exportDir(),
-				ReadOnlyWhy: "this is a recording: what happened is done"})
+			cfg := tui.Config{Source: player, Cluster: r.Header.Cluster, ReadOnly: true, Theme: theme, NoMouse: f.noMouse, ExportDir: exportDir(),
+				ReadOnlyWhy: "this is a recording: what happened is done"}
+			shown, stop, err := others.start(player, cfg, cmd.ErrOrStderr(), slog.New(slog.DiscardHandler))
 			if err != nil {
+				return err
+			}
+			defer stop()
+			cfg.Source, cfg.Player = shown, player
+			if err := tui.Run(context.WithoutCancel(cmd.Context()), cfg); err != nil {
 				return exitError{tui.ExitCode(err), err}
 			}
 			return nil
@@ -60,5 +68,6 @@ func replayCommand() *cobra.Command {
 	}
 	c.Flags().DurationVar(&at, "at", 0, "begin at this time since the start of the run")
 	f.add(c)
+	others.add(c)
 	return c
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,8 +62,13 @@ func (t *treeWatch) read(context.Context) (data.Tree, error) {
 			tree.Registered = append(tree.Registered, node)
 		}
 	}
+	tree.Foreign = s.Cluster == nil && len(s.Members) > 0
 	for _, m := range s.Members {
 		d := m.Data
+		tree.Foreign = tree.Foreign && d.Node == ""
+		if d.Node == "" { // a member of an ActiveMQ store has no name but its number
+			d.Node = cmp.Or(d.Container, "broker") + "-" + cmp.Or(strings.TrimLeft(m.Eid, "0"), "0")
+		}
 		tree.Members = append(tree.Members, data.Member{Eid: m.Eid, Node: d.Node, Session: fmt.Sprintf("%x", uint64(m.Session)),
 			Position: d.Position, Epoch: d.Epoch, Weight: d.Weight, Sealed: d.Sealed, Suspect: d.Suspect, Elected: d.Elected,
 			State: d.State, Address: d.Address, Clients: d.Clients, Admin: d.Admin})

@@ -35,6 +35,8 @@ type Broker struct {
 	chores chores
 
 	deadlines deadlines
+	gate      gate
+	storage   storage
 
 	lastID        atomic.Uint64
 	cached        atomic.Int64
@@ -60,6 +62,7 @@ func New(cfg Config) (*Broker, error) {
 	b.autos.init()
 	b.chores.init()
 	b.deadlines.init()
+	b.gate.init()
 	for _, info := range b.cfg.Index.Queues() {
 		if info.Name == destination.Schedule {
 			continue
@@ -159,7 +162,7 @@ func (b *Broker) addLocked(name string) *queue {
 	if q != nil {
 		return q
 	}
-	q = newQueue(b, name, b.queuePolicy(name))
+	q = newQueue(b, name, b.policyOf(name))
 	b.queues.byName[name] = q
 	if _, orphan := b.durableOf(name); orphan {
 		b.purges.add(name)
@@ -167,7 +170,7 @@ func (b *Broker) addLocked(name string) *queue {
 	if !destination.Internal(name) {
 		b.queues.names.Add(name, q)
 		for n := range b.queues.patterns.StandingFor(name) {
-			n.add(q, legPart{destination.Destination{Kind: destination.Queue, Pattern: true}, place{}})
+			n.add(q, legPart{destination.Destination{Kind: destination.Queue, Pattern: true}, place{filters: true}})
 		}
 	}
 	return q
@@ -219,11 +222,21 @@ type Stats struct {
 	CachedBytes   int64  // of bodies that wait for delivery
 	MemoryBytes   int64  // of messages that are not in the log: of topics and temporary queues
 	Dropped       uint64 // messages that a subscriber of a topic did not take in time
+
+	ProposalBytes    int64  // of proposals that await their commit
+	BlockedProposals int    // sessions that wait until there are fewer
+	TransactionBytes int64  // in open transactions
+	StoreFull        string // why producers wait for room in the store; "" = none does
 }
 
 // Stats returns the counters.
 func (b *Broker) Stats() Stats {
+	used, waiting := b.gate.level()
+	b.storage.Lock()
+	full := b.storage.why
+	b.storage.Unlock()
 	return Stats{
+		ProposalBytes: used, BlockedProposals: waiting, TransactionBytes: b.inTransaction.Load(), StoreFull: full,
 		Delivered:     b.delivered.Load(),
 		Subscriptions: int(b.subscriptions.Load()),
 		CachedBytes:   b.cached.Load(),

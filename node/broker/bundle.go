@@ -66,10 +66,10 @@ func (n *bundle) start() {
 		case p.Kind == destination.Queue && p.Pattern:
 			b.queues.patterns.Add(p.Name, n)
 			for q := range b.queues.names.Matching(p.Name) {
-				n.add(q, legPart{p.Destination, place{}})
+				n.add(q, legPart{p.Destination, place{filters: true}})
 			}
 		case p.Kind == destination.Queue:
-			n.add(b.addLocked(p.Name), legPart{p.Destination, place{}})
+			n.add(b.addLocked(p.Name), legPart{p.Destination, place{filters: true}})
 		default:
 			n.add(p.open(), p)
 		}

@@ -98,6 +98,9 @@ var (
 	// ErrBusy is what a Proposer reports when it took nothing, for too much awaits
 	// its commit or the leadership is being handed over.
 	ErrBusy = errors.New("the leader is busy: nothing was stored; send again later")
+	// ErrFull means that a queue, or the store, holds as much as it may. The text
+	// says which and what its limit is. Nothing was stored.
+	ErrFull = errors.New("no room, and nothing was consumed in time")
 	// ErrClosed means that the session or the broker is closed.
 	ErrClosed = errors.New("broker: closed")
 	// ErrDestination means that a destination is not there, or cannot be used in
@@ -145,6 +148,8 @@ type Config struct {
 	BatchRecords  int   // or at this number of frames; 256
 	InFlightBytes int   // a session's proposals awaiting commit; 8 MiB
 	InFlight      int   // the same in frames; 2048
+	ProposalBytes int64 // all sessions' proposals awaiting commit; 256 MiB
+	StoreBytes    int64 // what all queues hold before producers wait; 0: any
 
 	// Limits of transactions. What is above one is refused, and the transaction
 	// with it.
@@ -194,6 +199,9 @@ func (c Config) withDefaults() Config {
 	if c.TransactionTimeout == 0 {
 		c.TransactionTimeout = 10 * time.Minute
 	}
+	if c.ProposalBytes == 0 {
+		c.ProposalBytes = 256 << 20
+	}
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 64 << 20
 	}
@@ -236,6 +244,7 @@ func (c Config) Validate() error {
 		{"PrefetchMax", int64(c.PrefetchMax)}, {"AckWindow", int64(c.AckWindow)},
 		{"BatchBytes", int64(c.BatchBytes)}, {"BatchRecords", int64(c.BatchRecords)},
 		{"InFlightBytes", int64(c.InFlightBytes)}, {"InFlight", int64(c.InFlight)},
+		{"ProposalBytes", c.ProposalBytes}, {"StoreBytes", c.StoreBytes},
 		{"SubscriberMessages", int64(c.SubscriberMessages)}, {"SubscriberBytes", int64(c.SubscriberBytes)},
 		{"MemoryBytes", c.MemoryBytes}, {"Temporaries", int64(c.Temporaries)},
 		{"Transactions", int64(c.Transactions)}, {"TransactionBytes", int64(c.TransactionBytes)},

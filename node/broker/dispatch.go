@@ -19,6 +19,7 @@ type pick struct {
 	msg   *record.Message
 	how   uint32 // redeliveries that count
 	again bool   // it was delivered before
+	first bool   // the first of its group for this consumer
 }
 
 // runDispatch delivers until there is nothing to deliver or nobody to take it.
@@ -28,11 +29,13 @@ func (q *queue) runDispatch() {
 	for {
 		q.mu.Lock()
 		picks = picks[:0]
-		var empty *lane
+		var todo errand
+		var seeker *Subscription
 		if !q.broken {
-			picks, empty = q.choose(picks)
+			seeker = q.nextSeeker()
+			picks, todo = q.choose(picks)
 		}
-		if len(picks) == 0 && empty == nil {
+		if len(picks) == 0 && todo.lane == nil && seeker == nil {
 			q.own()
 			q.dispatching = false
 			q.wakeBundles()
@@ -43,11 +46,11 @@ func (q *queue) runDispatch() {
 		if q.b.closed() {
 			return
 		}
-		var err error
-		if len(picks) == 0 {
-			err = empty.refill(q.b.cfg.Window)
-		} else {
-			err = q.deliver(picks)
+		err := q.do(picks, todo)
+		if err == nil && seeker != nil {
+			if picks, err = q.look(seeker, picks[:0]); err == nil {
+				err = q.deliver(picks)
+			}
 		}
 		if err != nil {
 			q.mu.Lock()
@@ -56,6 +59,51 @@ func (q *queue) runDispatch() {
 			q.b.failed(q, err)
 		}
 	}
+}
+
+// errand is what has to be done before more can be chosen.
+type errand struct {
+	lane   *lane       // nil: nothing
+	unread []candidate // of the lane: have to be read; else the lane has to be refilled
+}
+
+// do delivers picks, or if there are none does what has to be done first.
+func (q *queue) do(picks []pick, todo errand) error {
+	switch {
+	case len(picks) > 0:
+		return q.deliver(picks)
+	case len(todo.unread) > 0:
+		return q.readAhead(todo.unread)
+	case todo.lane != nil:
+		return todo.lane.refill(q.b.cfg.Window)
+	}
+	return nil
+}
+
+// readAhead reads messages that are about to be delivered: which consumer gets
+// one may depend on it.
+func (q *queue) readAhead(unread []candidate) error {
+	for i, x := range unread {
+		e, gone, err := q.read(x.en, x.at)
+		if err != nil {
+			return err
+		}
+		q.mu.Lock()
+		en := x.en.lane.current(x.en)
+		switch {
+		case en != x.en: // delivered or acknowledged meanwhile
+		case gone:
+			x.en.lane.takeAway(x.en)
+		default:
+			en.learn(&e.Message)
+			en.id, en.timestamp = e.Message.ID, e.Message.Timestamp
+			if en.msg == nil {
+				q.cache(en, &e.Message, i == 0)
+			}
+		}
+		q.mu.Unlock()
+	}
+	return nil
 }
 
 // wakeBundles lets other legs have what those of this queue did not take.
@@ -67,63 +115,64 @@ func (q *queue) wakeBundles() {
 	}
 }
 
-// choose takes messages from the front and gives them to consumers in turn. It
-// stops at a lane whose next messages are in the index alone: none of a lower
-// lane may overtake them.
-func (q *queue) choose(picks []pick) ([]pick, *lane) {
-	for len(picks) < picksMax && q.able > 0 {
-		l := q.top()
-		if l == nil {
-			break
-		}
-		en := l.front()
-		if en == nil {
-			return picks, l
-		}
-		if c, dead := q.verdict(en, false); dead {
-			if q.b.chores.full(q) {
-				break
+// choose takes messages from the front and gives them to consumers. Those of a
+// group whose consumer is busy it passes over. It stops at a lane whose next
+// messages are in the index alone: none of a lower lane may overtake them.
+func (q *queue) choose(picks []pick) ([]pick, errand) {
+	for _, l := range q.lanes {
+		for passed := 0; l.hasWork(); {
+			if len(picks) == picksMax || q.able == 0 {
+				return picks, errand{}
 			}
-			l.popFront()
-			q.bury(c)
-			continue
+			en := l.entry(passed)
+			if en == nil {
+				if l.tail <= l.last && len(l.ready) < q.b.cfg.Window {
+					return picks, errand{lane: l}
+				}
+				break // all of the window wait for the consumers of their groups
+			}
+			if !en.known {
+				if en.msg == nil {
+					return picks, errand{l, l.unread(passed)}
+				}
+				en.learn(en.msg)
+			}
+			if c, dead := q.verdict(en, false); dead {
+				if q.b.chores.full(q) {
+					return picks, errand{}
+				}
+				l.takeOff(passed)
+				q.bury(c)
+				continue
+			}
+			to, first, how := q.taker(en)
+			if how == nobody {
+				return picks, errand{}
+			}
+			if how == blocked {
+				passed++
+				continue
+			}
+			l.takeOff(passed)
+			picks = append(picks, q.give(en, to, q.release(en), first))
 		}
-		to := q.nextConsumer(en.size)
-		if to == nil {
-			break
-		}
-		l.popFront()
-		to.lastTag++
-		en.state, en.owner, en.tag = stateDelivered, to, to.lastTag
-		l.delivered[en.seq] = en
-		to.hold(en)
-		p := pick{en, to, en.tag, en.at, q.release(en), en.count, en.again}
-		if p.msg != nil {
-			en.id = p.msg.ID
-		}
-		picks = append(picks, p)
 	}
-	return picks, nil
+	return picks, errand{}
 }
 
-// nextConsumer finds the next one in turn that can take size more bytes.
-func (q *queue) nextConsumer(size int) *Subscription {
-	for range q.consumers {
-		if q.turn >= len(q.consumers) {
-			q.turn = 0
+// give notes that a consumer gets an entry, which is in no list any more.
+func (q *queue) give(en *entry, to *Subscription, m *record.Message, first bool) pick {
+	if m != nil {
+		en.id = m.ID
+		if en.msg != nil {
+			q.release(en)
 		}
-		c := q.consumers[q.turn]
-		q.turn++
-		if !c.able {
-			continue
-		}
-		if c.client.Reserve(c, size) {
-			return c
-		}
-		c.stalled = true
-		c.reckon()
 	}
-	return nil
+	to.lastTag++
+	en.state, en.owner, en.tag = stateDelivered, to, to.lastTag
+	en.lane.delivered[en.seq] = en
+	to.hold(en)
+	return pick{en: en, to: to, tag: en.tag, at: en.at, msg: m, how: en.count, again: en.again, first: first}
 }
 
 // deliver hands picks to their consumers, reading from the log what is not in
@@ -144,7 +193,7 @@ func (q *queue) deliver(picks []pick) error {
 		}
 		p.to.client.Deliver(Delivery{
 			Subscription: p.to, Message: p.msg, Destination: p.to.origin, Tag: p.tag,
-			Redelivered: p.again, Redeliveries: int(p.how), Reserved: p.en.size,
+			First: p.first, Redelivered: p.again, Redeliveries: int(p.how), Reserved: p.en.size,
 		})
 	}
 	q.b.delivered.Add(uint64(len(picks)))

@@ -44,6 +44,16 @@
 // once: a leader that is deposed before the commit has done nothing. After an
 // outcome in doubt the batch is in the log, and is not proposed once more.
 //
+// # Flow control
+//
+// Producers wait, and nothing is dropped: for the commit of what they sent (a
+// session's window, and the gate that all sessions share), and for room in
+// queues with limits and in the store. Who waits for room waits for consumers,
+// whose acks may be behind it on the same connection; so that is held aside,
+// within bounds, while the connection is read on, and refused after a time.
+// Consumers are independent of each other: one that does not settle, or not
+// read, gets no more messages than its prefetch and its output buffer hold.
+//
 // # Transactions
 //
 // A transaction is a batch that is not proposed yet: its messages are encoded
@@ -72,6 +82,7 @@
 //
 //	Broker.queues -> queue.mu -> locks of Client
 //	Session.open -> queue.mu
+//	flow of a queue -> queue.mu, Session.parked
 //	Session.mu -> locks of Client
 //	Broker.autos, Broker.chores, Broker.life: nothing is locked under them
 package broker

@@ -54,15 +54,51 @@ func (l *lane) front() *entry {
 	return nil
 }
 
-func (l *lane) popFront() {
-	list := &l.ready
-	if len(l.returned) > 0 {
-		list = &l.returned
+// entry returns the i-th entry in memory, nil if there are fewer.
+func (l *lane) entry(i int) *entry {
+	if i < len(l.returned) {
+		return l.returned[i]
+	}
+	if i -= len(l.returned); i < len(l.ready) {
+		return l.ready[i]
+	}
+	return nil
+}
+
+// takeOff removes the i-th entry in memory.
+func (l *lane) takeOff(i int) {
+	list := &l.returned
+	if i >= len(l.returned) {
+		list, i = &l.ready, i-len(l.returned)
+	}
+	if i > 0 {
+		*list = slices.Delete(*list, i, i+1)
+		return
 	}
 	(*list)[0] = nil
 	if *list = (*list)[1:]; len(*list) == 0 {
 		*list = nil
 	}
+}
+
+// unread returns the entries from the i-th on whose messages have to be read,
+// as many as may be delivered at once.
+func (l *lane) unread(i int) []candidate {
+	room := 0
+	for _, c := range l.q.consumers {
+		if c.able {
+			room += c.prefetch - c.live
+		}
+	}
+	var list []candidate
+	for ; len(list) < min(room, picksMax); i++ {
+		en := l.entry(i)
+		if en == nil || en.known || en.msg != nil {
+			break
+		}
+		list = append(list, candidate{en: en, at: en.at})
+	}
+	return list
 }
 
 // enqueued adds a message. It is false if the lane has it already.
@@ -128,6 +164,7 @@ func (l *lane) moved(seq record.Sequence, at record.Position) {
 func (l *lane) insert(en *entry) {
 	i, _ := search(l.returned, en.seq)
 	l.returned = slices.Insert(l.returned, i, en)
+	l.cameBack(en)
 }
 
 func (l *lane) remove(list *[]*entry, seq record.Sequence) bool {
@@ -149,12 +186,14 @@ func newEntry(l *lane, f Entry) *entry {
 		deadline: f.Deadline, count: f.Redeliveries, again: f.Redeliveries > 0}
 }
 
-// refill reads the next entries of the lane from the index. Only the
+// refill reads the next entries of the lane from the index, up to limit in the
+// window. Only the
 // dispatcher of the queue calls it, without the lock.
 func (l *lane) refill(limit int) error {
 	q := l.q
 	q.mu.Lock()
 	from, last := l.tail, l.last
+	limit = max(limit-len(l.ready), 1)
 	l.goneWhileScanning = map[record.Sequence]struct{}{}
 	q.mu.Unlock()
 
@@ -172,7 +211,8 @@ func (l *lane) refill(limit int) error {
 			panic(fmt.Sprintf("broker: scan of %q from %d returned %d", l.name, l.tail, f.Sequence))
 		}
 		l.tail = f.Sequence + 1
-		if _, ok := gone[f.Sequence]; !ok && l.delivered[f.Sequence] == nil {
+		_, back := search(l.returned, f.Sequence)
+		if _, ok := gone[f.Sequence]; !ok && !back && l.delivered[f.Sequence] == nil {
 			l.ready = append(l.ready, newEntry(l, f))
 		}
 	}

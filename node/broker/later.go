@@ -28,8 +28,9 @@ func (s *Session) SendLater(to []destination.Destination, m record.Message, p sc
 	if err := s.identify(&m); err != nil {
 		return s.Refuse(tx, err)
 	}
-	s.router.targets = append(s.router.targets[:0], target{queue: destination.Schedule, deadline: m.Deadline})
-	s.router.publications = s.router.publications[:0]
+	s.router.begin()
+	s.router.targets = append(s.router.targets, target{queue: destination.Schedule, deadline: m.Deadline})
+	s.router.wait = s.b.standard.Limits.Wait
 	return s.routed(m, s.router.size(&m), tx, receipt)
 }
 

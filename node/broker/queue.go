@@ -37,6 +37,9 @@ type entry struct {
 	borrowed  bool            // msg.Body is part of a buffer of the log
 	msg       *record.Message // nil: read it from the log
 	id        string          // message id, known since the last delivery
+	known     bool            // group and closes are
+	group     int32           // the bucket of its group, from 1; 0: none
+	closes    bool            // it is the last of its group
 	owner     *Subscription   // while delivered or acking
 	tag       uint64          // of the delivery, rising per owner
 }
@@ -50,6 +53,7 @@ type queue struct {
 	b      *Broker
 	name   string
 	policy policy.Policy
+	flow   flow
 	memory *memory // set if the queue is not in the log
 
 	mu       sync.Mutex
@@ -63,9 +67,13 @@ type queue struct {
 	timer    *time.Timer // for the first of them, nil if there was never one
 	counters Counters
 
-	consumers   []*Subscription
-	turn        int // whose turn it is
-	able        int // consumers that could take a message
+	consumers   []*Subscription // those of higher priority first
+	turn        int             // whose turn it is
+	able        int             // consumers that could take a message, but for seekers
+	exclusive   *Subscription   // who alone gets messages, or nil
+	groups      map[int32]*Subscription
+	seekers     []*Subscription // consumers with selectors
+	seekTurn    int
 	dispatching bool
 }
 
@@ -137,6 +145,17 @@ func (q *queue) keep(en *entry, m *record.Message) {
 	q.b.cached.Add(int64(en.size))
 }
 
+// cache lets an entry hold a message that was read, if the budget allows or it
+// is about to be delivered.
+func (q *queue) cache(en *entry, m *record.Message, now bool) {
+	if !now && (q.cached+int64(en.size) > q.b.cfg.CacheQueue || q.b.cached.Load()+int64(en.size) > q.b.cfg.CacheBytes) {
+		return
+	}
+	en.msg = m
+	q.cached += int64(en.size)
+	q.b.cached.Add(int64(en.size))
+}
+
 // release takes the message out of an entry, nil if it has none.
 func (q *queue) release(en *entry) *record.Message {
 	m := en.msg
@@ -174,10 +193,13 @@ func (q *queue) own() {
 // acked removes messages for good.
 func (q *queue) acked(priority uint8, seqs []record.Sequence) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	if l := q.find(priority); l != nil {
 		l.acked(seqs)
 		q.kick()
+	}
+	q.mu.Unlock()
+	if q.policy.Limits.Bounded() {
+		q.roomier()
 	}
 }
 
@@ -220,7 +242,7 @@ func (q *queue) top() *lane {
 
 // kick starts the dispatcher if there is a message and somebody to take it.
 func (q *queue) kick() {
-	if q.dispatching || q.able == 0 || q.broken || q.top() == nil {
+	if q.dispatching || q.broken || (q.able == 0 || q.top() == nil) && (len(q.seekers) == 0 || q.nextSeeker() == nil) {
 		return
 	}
 	q.dispatching = q.b.run(q.runDispatch)

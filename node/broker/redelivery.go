@@ -55,6 +55,7 @@ func (q *queue) giveBack(entries []*entry, why comeback) {
 			return
 		}
 		l.returned = append(l.returned, en)
+		l.cameBack(en)
 		sort = true
 	}
 	for _, l := range q.lanes {

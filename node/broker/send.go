@@ -3,7 +3,9 @@ package broker
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"baton/node/broker/destination"
 	"baton/node/broker/policy"
@@ -38,6 +40,8 @@ type router struct {
 	// Of the message at hand.
 	targets      []target
 	publications []publication
+	demands      []demand      // in those queues that have limits
+	wait         time.Duration // for room
 	fields       []record.HeaderField
 	message      record.Enqueue
 	encode       func([]byte) []byte // appends message; made once
@@ -85,22 +89,42 @@ func (s *Session) routed(m record.Message, size int, tx, receipt string) error {
 		}
 		return s.added(Op{OpSend, receipt, true})
 	}
-	local := len(s.router.targets) == 0
+	op := Op{OpSend, receipt, len(s.router.targets) == 0}
+	if s.roomFor(s.router.demands) != nil {
+		x := &parcel{g: &group{ops: []Op{op}}, demands: slices.Clone(s.router.demands), until: s.b.cfg.Now().Add(s.router.wait)}
+		s.router.addTo(&x.g.unit, m, 0)
+		return s.park(x)
+	}
+	s.unit.reserved = merge(s.unit.reserved, s.router.demands)
 	s.router.addTo(&s.unit, m, s.hint)
-	return s.added(Op{OpSend, receipt, local})
+	return s.added(op)
+}
+
+// roomFor reserves room. If there is none, or something waits for it already,
+// what is to be sent must wait, too.
+func (s *Session) roomFor(demands []demand) error {
+	if s.parked.some() {
+		return ErrFull
+	}
+	return s.reserve(demands)
+}
+
+// begin forgets the message before.
+func (r *router) begin() {
+	r.targets, r.publications, r.demands, r.wait = r.targets[:0], r.publications[:0], r.demands[:0], 0
 }
 
 // route finds the queues and publications of a message, which has its id, and
 // returns about how many bytes they are. addTo or drop must follow. Errors:
 // ErrDestination, ErrMessageSize.
 func (r *router) route(to []destination.Destination, m *record.Message) (size int, err error) {
-	r.targets, r.publications = r.targets[:0], r.publications[:0]
+	r.begin()
 	original := ""
 	if len(to) > 1 {
 		original = compositeText(to)
 	}
 	for _, d := range to {
-		p := r.b.policyOf(d)
+		p := r.b.policyFor(d)
 		if err = admits(d, p, m); err != nil {
 			r.drop()
 			return 0, err
@@ -120,11 +144,42 @@ func (r *router) route(to []destination.Destination, m *record.Message) (size in
 			return 0, err
 		}
 	}
+	r.demand(m)
 	if size = r.size(m); len(r.targets) > 1 && size > BodyMax {
 		r.drop()
 		return 0, fmt.Errorf("%w (its %d copies have %d bytes, at most %d)", ErrMessageSize, len(r.targets), size, BodyMax)
 	}
 	return size, nil
+}
+
+// unknownDeadline is that of a target whose queue has yet to be looked at, for
+// which no lock of topics may be held.
+const unknownDeadline = -1
+
+// demand finds out which of the targets have limits, and how long their room is
+// worth waiting for.
+func (r *router) demand(m *record.Message) {
+	wait := time.Duration(-1)
+	for i := range r.targets {
+		t := &r.targets[i]
+		if r.b.cfg.Policies == nil {
+			if t.deadline == unknownDeadline {
+				t.deadline = m.Deadline
+			}
+			continue
+		}
+		q := r.b.findOrAdd(t.queue)
+		if t.deadline == unknownDeadline {
+			t.deadline = r.b.expiry(&q.policy, m)
+		}
+		if q.policy.Limits.Bounded() {
+			r.demands = append(r.demands, demand{q: q, messages: 1})
+			wait = max(wait, q.policy.Limits.Wait)
+		}
+	}
+	if r.wait = wait; wait < 0 { // room in the store is all that is needed
+		r.wait = r.b.standard.Limits.Wait
+	}
 }
 
 // admits refuses a message that is larger than its destination takes.
@@ -143,8 +198,8 @@ func (b *Broker) expiry(p *policy.Policy, m *record.Message) int64 {
 	return p.Expiry.Deadline(b.cfg.Now().UnixMilli(), m.Deadline)
 }
 
-// policyOf returns the policy of a queue or a topic, which may not be there.
-func (b *Broker) policyOf(d destination.Destination) *policy.Policy {
+// policyFor returns the policy of a queue or a topic, which may not be there.
+func (b *Broker) policyFor(d destination.Destination) *policy.Policy {
 	if b.cfg.Policies == nil {
 		return &b.standard
 	}
@@ -161,7 +216,7 @@ func (b *Broker) policyOf(d destination.Destination) *policy.Policy {
 // say nothing. Of several destinations the first that says something counts.
 func (b *Broker) Prefetch(from []destination.Destination) int {
 	for _, d := range from {
-		if n := b.policyOf(d).Prefetch; n > 0 {
+		if n := b.policyFor(d).Prefetch; n > 0 {
 			return n
 		}
 	}
@@ -186,6 +241,9 @@ func (r *router) size(m *record.Message) int {
 		one += len(m.Headers[i].Name) + len(m.Headers[i].Value) + 6
 	}
 	size := 0
+	for i := range r.demands {
+		r.demands[i].bytes = int64(one)
+	}
 	for i := range r.targets {
 		t := &r.targets[i]
 		size += one + len(t.queue) + len(t.topic) + len(t.original)
@@ -269,7 +327,7 @@ func (r *router) publish(p publication, m *record.Message, original string) {
 // copyMessage copies all but the body.
 func (b *Broker) copyMessage(m *record.Message, to destination.Destination, original string) *record.Message {
 	c := *m
-	c.Deadline = b.expiry(b.policyOf(to), m)
+	c.Deadline = b.expiry(b.policyFor(to), m)
 	c.Headers = make([]record.HeaderField, 0, len(m.Headers)+2)
 	if to.Kind == destination.Topic {
 		c.Headers = append(c.Headers, record.HeaderField{Name: headerDestination, Value: to.String()})

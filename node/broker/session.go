@@ -48,9 +48,10 @@ type Session struct {
 	aliases map[destination.Destination]*temporary // of this session
 	// identity is the client id, "" if the client gave none.
 	identity string
-	aborted  chan struct{} // closed by Abort
 
-	open openTransactions
+	open    openTransactions
+	parked  parked
+	aborted chan struct{} // closed by Abort
 
 	mu struct {
 		sync.Mutex
@@ -75,6 +76,7 @@ type unit struct {
 	acks      []ackSet
 	published []publication // handed out when the batch is committed
 	bytes     int           // of published
+	reserved  []demand      // given back when it is settled
 }
 
 // group is one proposal.
@@ -91,6 +93,7 @@ type group struct {
 // NewSession begins a session. The caller must Close it.
 func (b *Broker) NewSession(c Client) *Session {
 	s := &Session{b: b, client: c, aborted: make(chan struct{})}
+	s.parked.init()
 	s.router = newRouter(b, s)
 	s.mu.changed = sync.NewCond(&s.mu)
 	return s
@@ -216,6 +219,7 @@ func (s *Session) propose(g *group, batch *record.Batch) error {
 	}
 	if !s.admit(g) {
 		s.b.inTransaction.Add(int64(-g.counted))
+		unreserve(g.unit.reserved)
 		g.unit.failed(s.b)
 		return ErrClosed
 	}
@@ -235,15 +239,22 @@ func addAck(batch *record.Batch, a ackSet) {
 	batch.Add(record.TypeAck, record.Ack{Queue: a.lane.name, Sequences: seqs}.AppendTo)
 }
 
-// admit waits for room in the session's window and enters g into it.
+// admit waits for room in the session's window, and in what all sessions may
+// have under way, and enters g into it.
 func (s *Session) admit(g *group) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for !s.mu.aborted && len(s.mu.groups) > 0 &&
 		(s.mu.bytes+g.bytes > s.b.cfg.InFlightBytes || s.mu.count+len(g.ops) > s.b.cfg.InFlight) {
 		s.mu.changed.Wait()
 	}
+	s.mu.Unlock()
+	if !s.b.gate.enter(int64(g.bytes), s.b.cfg.ProposalBytes, s.aborted, s.b.end) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.mu.aborted {
+		s.b.gate.leave(int64(g.bytes))
 		return false
 	}
 	s.mu.groups = append(s.mu.groups, g)
@@ -256,6 +267,8 @@ func (s *Session) admit(g *group) bool {
 // the order in which they were proposed. It runs on the proposer's goroutine.
 func (s *Session) settle(g *group, err error) {
 	s.b.inTransaction.Add(int64(-g.counted))
+	s.b.gate.leave(int64(g.bytes))
+	unreserve(g.unit.reserved)
 	if err != nil {
 		g.unit.failed(s.b)
 	} else {
@@ -284,7 +297,8 @@ func (s *Session) settle(g *group, err error) {
 	}
 }
 
-// Drain flushes and waits until everything is settled. Error: ErrClosed.
+// Drain flushes and waits until everything that was proposed is settled; what
+// waits for room in a queue is not. Error: ErrClosed.
 func (s *Session) Drain() error {
 	if err := s.Flush(); err != nil {
 		return err
@@ -314,12 +328,15 @@ func (s *Session) Unsubscribe(sub *Subscription) {
 // Abort makes all waits of the session return. Anyone may call it.
 func (s *Session) Abort() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if !s.mu.aborted {
+		s.mu.aborted = true
 		close(s.aborted)
+		s.mu.changed.Broadcast()
 	}
-	s.mu.aborted = true
-	s.mu.changed.Broadcast()
+	s.mu.Unlock()
+	s.parked.mu.Lock() // so that nobody is between looking and waiting
+	defer s.parked.mu.Unlock()
+	s.parked.changed.Broadcast()
 }
 
 // Close proposes what is left, unless the session is aborted, rolls open

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"slices"
 
 	"baton/node/broker/destination"
 	"baton/node/broker/selector"
@@ -20,8 +19,15 @@ type SubscribeOptions struct {
 	// not one.
 	Durable  string
 	Selector *selector.Selector // nil: every message
+	// Browse is for one queue: the consumer is shown its messages and takes none.
+	// The last delivery says End.
+	Browse bool
 	// NoLocal is for topics: nothing that this session has sent.
 	NoLocal bool
+	// Exclusive is for queues: while the consumer is there others get nothing.
+	Exclusive bool
+	// Priority is for queues: who has a higher one is served first.
+	Priority int
 	// Pending is for topics: how many messages may wait for the consumer before
 	// the oldest are dropped; negative for as many as the broker allows.
 	Pending int
@@ -38,10 +44,14 @@ func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
 		Data: o.Data, b: s.b, client: s.client, session: s,
 		mode: o.Mode, prefetch: min(o.Prefetch, s.b.cfg.PrefetchMax), options: &o,
 	}
-	if o.Selector != nil && slices.ContainsFunc(o.From, func(d destination.Destination) bool {
-		return d.Kind != destination.Topic && d.Kind != destination.TempTopic
-	}) {
-		return nil, fmt.Errorf("%w: selectors on queues are not supported", ErrDestination)
+	if o.Browse {
+		w, err := s.browse(sub, &o)
+		if err != nil {
+			return nil, err
+		}
+		sub.via = w
+		s.subs = append(s.subs, sub)
+		return sub, nil
 	}
 	if o.Durable != "" {
 		p, err := s.subscribeDurable(&o)
@@ -78,7 +88,7 @@ func (s *Session) placeOf(d destination.Destination, o *SubscribeOptions) (place
 				return place{}, err
 			}
 		}
-		return place{open: func() *queue { return s.b.findOrAdd(d.Name) }}, nil
+		return place{open: func() *queue { return s.b.findOrAdd(d.Name) }, filters: true}, nil
 	case destination.Topic:
 		return s.subscribeTopic(d, o), nil
 	}

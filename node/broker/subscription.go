@@ -41,6 +41,8 @@ type Delivery struct {
 	Message      *record.Message
 	Destination  string // where it comes from; "" if that is what was subscribed to
 	Tag          uint64 // names the delivery on this subscription, rising from 1
+	End          bool   // no message: a browser has seen all
+	First        bool   // of its group for this consumer
 	Redelivered  bool   // the message was delivered before
 	Redeliveries int    // how often it came back and that counted
 	Reserved     int    // the size that was given to Reserve
@@ -80,7 +82,8 @@ type Subscription struct {
 	lastTag   uint64
 	attached  bool
 	stalled   bool // the client has no room, or is not ready yet
-	able      bool // counted in q.able
+	able      bool // counted in q.able, unless it is a seeker
+	seek      seeking
 }
 
 // slot is a delivery that is not settled; en is nil when it is.
@@ -96,6 +99,9 @@ func (c *Subscription) Mode() Mode { return c.mode }
 type place struct {
 	open  func() *queue
 	close func() // after the consumer is detached; may be nil
+	// filters says that the queue holds also what a selector does not want: it
+	// is not one of this consumer alone.
+	filters bool
 }
 
 // source is what a subscription receives from if that is not one queue. The
@@ -132,7 +138,10 @@ func (c *Subscription) attach() bool {
 		return false
 	}
 	c.attached = true
-	q.consumers = append(q.consumers, c)
+	q.enlist(c)
+	if c.selective() {
+		c.again()
+	}
 	c.b.subscriptions.Add(1)
 	c.reckon()
 	q.kick()
@@ -156,7 +165,7 @@ func (c *Subscription) stop(why comeback) {
 	}
 	c.attached = false
 	c.b.subscriptions.Add(-1)
-	q.consumers = slices.DeleteFunc(q.consumers, func(x *Subscription) bool { return x == c })
+	q.delist(c)
 	q.giveBack(c.take(len(c.unsettled)), why)
 	c.reckon()
 	q.kick()
@@ -214,14 +223,16 @@ func (c *Subscription) Written(tag uint64) {
 
 // reckon brings able, and the queue's count of it, up to date.
 func (c *Subscription) reckon() {
-	able := c.attached && !c.stalled && c.live < c.prefetch && c.acking < c.b.cfg.AckWindow
+	able := c.attached && (c.q.exclusive == nil || c.q.exclusive == c) && !c.stalled && c.live < c.prefetch && c.acking < c.b.cfg.AckWindow
 	if able == c.able {
 		return
 	}
 	c.able = able
-	if able {
+	switch {
+	case c.selective():
+	case able:
 		c.q.able++
-	} else {
+	default:
 		c.q.able--
 	}
 }

@@ -124,7 +124,7 @@ func (s *Session) subscribeTemporary(d destination.Destination, o *SubscribeOpti
 		return place{}, fmt.Errorf("%w: only the connection that a temporary destination belongs to receives from it", ErrDestination)
 	}
 	if !t.topic {
-		return place{open: func() *queue { return t.q }}, nil
+		return place{open: func() *queue { return t.q }, filters: true}, nil
 	}
 	q := s.b.newMemoryQueue(t.name, s.b.cfg.Policies.Of(destination.Topic, t.name), o.pending(s.b), s.b.cfg.SubscriberBytes)
 	sub := &topicSubscriber{q: q, session: s, filter: filter{o.Selector, o.NoLocal}}

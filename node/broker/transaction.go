@@ -25,8 +25,10 @@ type openTransactions struct {
 // is memory alone: nobody sees it, and it is gone with the session.
 type transaction struct {
 	unit
-	nacks []ackSet
-	bytes int
+	nacks   []ackSet
+	demands []demand // of what it sends, in queues with limits
+	wait    time.Duration
+	bytes   int
 	// refused says why it cannot be committed any more. Its content is gone then;
 	// its name stays until the client ends it.
 	refused error
@@ -75,13 +77,25 @@ func (s *Session) Commit(name, receipt string) error {
 		t.rollBack(s.b, false)
 		return err
 	}
+	ops := []Op{{OpCommit, receipt, false}}
+	if t.batch != nil || len(t.published) > 0 { // acks alone need no room
+		if why := s.roomFor(t.demands); why != nil {
+			return s.park(&parcel{g: &group{ops: ops, unit: t.unit}, t: t, demands: t.demands, until: s.b.cfg.Now().Add(t.wait)})
+		}
+	}
+	return s.proposeTransaction(t, ops, t.demands)
+}
+
+// proposeTransaction proposes a transaction for which room is reserved.
+func (s *Session) proposeTransaction(t *transaction, ops []Op, reserved []demand) error {
 	for i := range t.acks {
 		t.acks[i].entries = t.acks[i].lane.q.awaitHeld(t.acks[i].entries)
 	}
 	for _, n := range t.nacks {
 		n.lane.q.nackHeld(n.entries)
 	}
-	return s.propose(&group{ops: []Op{{OpCommit, receipt, false}}, unit: t.unit, counted: t.bytes}, t.seal())
+	t.reserved = reserved
+	return s.propose(&group{ops: ops, unit: t.unit, counted: t.bytes}, t.seal())
 }
 
 // Rollback drops a transaction. What it has settled is pending again, with the
@@ -149,6 +163,8 @@ func (s *Session) sendIn(name string, m record.Message, size int) error {
 		if err := t.grow(s.b, size); err != nil {
 			return err
 		}
+		t.demands = merge(t.demands, s.router.demands)
+		t.wait = max(t.wait, s.router.wait)
 		s.router.addTo(&t.unit, m, 0)
 		return nil
 	})
@@ -199,7 +215,7 @@ func (t *transaction) rollBack(b *Broker, toConsumers bool) {
 		set.lane.q.restore(set.entries, toConsumers)
 	}
 	b.inTransaction.Add(int64(-t.bytes))
-	t.unit, t.nacks, t.bytes = unit{}, nil, 0
+	t.unit, t.nacks, t.demands, t.bytes = unit{}, nil, nil, 0
 }
 
 // expire rolls back a transaction that is open for too long. Its consumer has

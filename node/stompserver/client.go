@@ -31,6 +31,8 @@ func (c client) Settled(ops []broker.Op, err error) {
 		c.refuse(ops, broker.ErrDiskFull)
 	case errors.Is(err, broker.ErrBusy):
 		c.refuse(ops, broker.ErrBusy)
+	case errors.Is(err, broker.ErrFull):
+		c.refuse(ops, err)
 	default:
 		c.cut()
 	}

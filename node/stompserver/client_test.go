@@ -100,6 +100,16 @@ func (c *client) read() (*stomp.Frame, error) {
 	return &stomp.Frame{Command: f.Command, Headers: append([]stomp.Header(nil), f.Headers...), Body: bytes.Clone(f.Body)}, nil
 }
 
+// tryNext is next for a client that may have nothing to read.
+func (c *client) tryNext() (*stomp.Frame, error) {
+	c.nc.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	f, err := c.dec.Next()
+	if err != nil {
+		return nil, err
+	}
+	return &stomp.Frame{Command: f.Command, Headers: append([]stomp.Header(nil), f.Headers...), Body: bytes.Clone(f.Body)}, nil
+}
+
 func (c *client) want(command string) *stomp.Frame {
 	c.t.Helper()
 	f, err := c.next()

@@ -36,8 +36,12 @@ func newConsumer(v stomp.Version, destination, id string, number uint64) *consum
 // first and so count, then those of the producer. The broker has put the
 // destination first among them if the message was published to a topic.
 func appendMessage(b []byte, v stomp.Version, c *consumer, d *broker.Delivery) []byte {
-	m := d.Message
 	b = append(b, c.prefix...)
+	if d.End {
+		b = append(b, c.from...)
+		return stomp.AppendBody(append(b, "message-id:0\nbrowser:end\n"...), nil)
+	}
+	m := d.Message
 	switch {
 	case len(m.Headers) > 0 && m.Headers[0].Name == "destination":
 	case d.Destination != "":
@@ -62,6 +66,9 @@ func appendMessage(b []byte, v stomp.Version, c *consumer, d *broker.Delivery) [
 	b = stomp.AppendNumber(b, "expires", m.Deadline)
 	if m.DedupID != "" {
 		b = stomp.AppendHeader(b, v, DedupHeader, m.DedupID)
+	}
+	if d.First {
+		b = append(b, "JMSXGroupFirstForConsumer:true\n"...)
 	}
 	b = stomp.AppendNumber(b, "priority", int64(m.Priority))
 	b = stomp.AppendNumber(b, "timestamp", m.Timestamp)

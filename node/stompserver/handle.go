@@ -31,7 +31,7 @@ func (c *conn) handle(f *stomp.Frame) error {
 	case stomp.CmdUnsubscribe:
 		return clientError(c.unsubscribe(f))
 	case stomp.CmdDisconnect:
-		if err := c.sess.Drain(); err != nil {
+		if err := c.sess.Finish(); err != nil {
 			return err
 		}
 		c.sendReceipt(f.Get("receipt"))

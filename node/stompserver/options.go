@@ -23,9 +23,13 @@ func (c *conn) subscribeOptions(f *stomp.Frame) (o broker.SubscribeOptions, err 
 	if err != nil {
 		return o, err
 	}
-	o.From, o.Pending, o.Prefetch = slices.Clone(from), -1, c.s.cfg.Prefetch
+	durable, err := durableName(f)
+	if err != nil {
+		return o, err
+	}
+	o.From, o.Durable, o.Pending, o.Prefetch = slices.Clone(from), durable, -1, c.s.cfg.Prefetch
 	onTopics := !slices.ContainsFunc(from, func(d destination.Destination) bool { return !d.Topical() })
-	if onTopics {
+	if onTopics && durable == "" {
 		o.Prefetch = topicPrefetch
 	}
 	if n := c.s.cfg.Broker.Prefetch(from); n > 0 {
@@ -39,9 +43,6 @@ func (c *conn) subscribeOptions(f *stomp.Frame) (o broker.SubscribeOptions, err 
 		if err := c.subscribeOption(&o, h.Name, strings.TrimSpace(h.Value)); err != nil {
 			return o, err
 		}
-	}
-	if o.Durable != "" && f.Get("activemq.prefetchSize") == "" {
-		o.Prefetch = c.s.cfg.Prefetch
 	}
 	if o.NoLocal && !onTopics {
 		return o, refuse("activemq.noLocal is for topics")
@@ -65,21 +66,20 @@ func (c *conn) subscribeOption(o *broker.SubscribeOptions, name, value string) (
 		o.NoLocal, err = truth(name, value)
 	case "activemq.dispatchAsync":
 		_, err = truth(name, value) // deliveries never wait for their consumer
-	case "activemq.exclusive", "browser", "activemq.retroactive":
+	case "activemq.exclusive":
+		o.Exclusive, err = truth(name, value)
+	case "activemq.priority":
+		o.Priority, err = number(name, value, math.MinInt8, math.MaxInt8)
+	case "browser":
+		if o.Browse, err = truth(name, value); o.Browse && c.v() == stomp.V10 {
+			err = refuse("STOMP 1.0 has no queue browser")
+		}
+	case "activemq.retroactive":
 		var asked bool
 		if asked, err = truth(name, value); asked {
 			err = refuse("%s is not supported", name)
 		}
-	case "activemq.priority":
-		var priority int
-		if priority, err = number(name, value, math.MinInt8, math.MaxInt8); priority != 0 {
-			err = refuse("%s is not supported", name)
-		}
-	case "activemq.subscriptionName", "durable-subscription-name":
-		o.Durable = value
-		if value == "" {
-			err = refuse("%s is empty", name)
-		}
+	case "activemq.subscriptionName", "durable-subscription-name": // read before
 	case "transformation":
 		err = refuse("transformations are not supported")
 	default:
@@ -106,7 +106,7 @@ func ackMode(value string) (broker.Mode, error) {
 func number(name, value string, least, most int) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < least || n > most {
-		return 0, refuse("%s must be a number from %d up", name, least)
+		return 0, refuse("%s must be a number from %d to %d", name, least, most)
 	}
 	return n, nil
 }

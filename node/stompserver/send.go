@@ -178,8 +178,6 @@ func refuseSendHeader(name, value string) error {
 	switch name {
 	case "transformation":
 		return refuse("transformations are not supported")
-	case "JMSXGroupID":
-		return refuse("message groups are not supported")
 	default:
 		if strings.HasPrefix(name, "AMQ_SCHEDULE") {
 			return refuse("%s is not supported", name)

@@ -92,7 +92,7 @@ func (c *conn) unsubscribe(f *stomp.Frame) error {
 	return nil
 }
 
-// durableName is the durable subscription that an UNSUBSCRIBE is about, "" if
+// durableName is the durable subscription that a frame is about, "" if
 // none.
 func durableName(f *stomp.Frame) (string, error) {
 	for _, header := range []string{"activemq.subscriptionName", "durable-subscription-name"} {

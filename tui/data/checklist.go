@@ -30,9 +30,15 @@ type Check struct {
 // order, to have a leader that serves. The first that is not met is what
 // everybody waits for.
 func (s *Snapshot) Checklist() []Check {
+	if s.Tree.Foreign {
+		return s.checklistForeign()
+	}
 	l := s.LeaderNode()
 	if l != nil && l.Fresh == Fresh && l.State == StateLeader {
 		return s.checklistServing(l)
+	}
+	if l != nil && l.Fresh == Fresh && l.State == StateNoQuorum {
+		return s.checklistAlone(l)
 	}
 	size := max(1, s.Quorum.Size)
 	checks := []Check{s.checkZooKeeper(), s.checkMembers(size), s.checkSuspicion(size), s.checkSealed(size), s.checkElected(), s.checkPromoted()}
@@ -60,6 +66,16 @@ func (s *Snapshot) checklistServing(l *Node) []Check {
 		{"elected", CheckDone, fmt.Sprintf("epoch %d: %s", l.Status.Epoch, rule)},
 		{"promoted", CheckDone, l.ID + " committed the first record of its epoch"},
 		{"quorum", CheckDone, fmt.Sprintf("%d of %d are in sync; %s", q.Have, q.Replicas, spare(q.Have-q.Size))},
+	}
+}
+
+// checklistAlone is of a leader that lacks followers: it leads and does not serve.
+func (s *Snapshot) checklistAlone(l *Node) []Check {
+	return []Check{
+		s.checkZooKeeper(),
+		{"elected", CheckDone, fmt.Sprintf("%s leads epoch %d", l.ID, l.Status.Epoch)},
+		{"quorum", CheckWaiting, fmt.Sprintf("%d of %d are in sync, a receipt needs %d; waits for %s", s.Quorum.Have, s.Quorum.Replicas, s.Quorum.Size, list(s.Quorum.Missing))},
+		{"receipts", CheckLater, "producers wait, then get an error after the quorum timeout"},
 	}
 }
 

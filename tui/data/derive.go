@@ -16,6 +16,10 @@ const receiptPatience = 5 * time.Second
 // how the cluster fares. Call it once, before the snapshot is published.
 func (s *Snapshot) Derive() {
 	s.joinParts()
+	if s.Tree.Foreign {
+		s.deriveForeign()
+		return
+	}
 	s.findLeader()
 	for i := range s.Nodes {
 		s.deriveNode(&s.Nodes[i])

@@ -130,6 +130,7 @@ type Process struct {
 type Tree struct {
 	At         time.Time // when it was read, zero if never
 	Error      string    // why the last reading failed, "" if it worked
+	Foreign    bool      // members of an ActiveMQ store: no epochs, nothing but what they publish
 	Derived    bool      // no reader: put together from the nodes' own words
 	Path       string
 	Server     string

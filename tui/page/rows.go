@@ -22,11 +22,16 @@ func CheckLines(t style.Theme, checks []data.Check, w int) []string {
 		case data.CheckUnknown:
 			mark, role = t.Glyphs.Unknown, style.Warn
 		}
-		text := component.Cut(c.Text, max(0, w-13), t.Glyphs.Ellipsis)
-		if c.State == data.CheckLater {
-			text = t.Paint(style.Dim, text)
+		for i, text := range Wrap(c.Text, max(8, w-13)) {
+			head := t.Paint(role, mark+" "+component.Pad(c.Name, 10)) + " "
+			if i > 0 {
+				head = component.Fill("", 13)
+			}
+			if c.State == data.CheckLater {
+				text = t.Paint(style.Dim, text)
+			}
+			out = append(out, head+text)
 		}
-		out = append(out, t.Paint(role, mark+" "+component.Pad(c.Name, 10))+" "+text)
 	}
 	return out
 }

@@ -113,3 +113,16 @@ func Replayed() *data.Snapshot {
 	s.Player = &data.Player{File: "run.baton", At: 12 * time.Second, Length: 95 * time.Second, Frame: 48, Frames: 380, Speed: 1}
 	return s
 }
+
+// Foreign is the tree of an ActiveMQ store whose second member serves.
+func Foreign() *data.Snapshot {
+	s := &data.Snapshot{At: at, Seq: 1, Cluster: "/activemq/leveldb-stores", Tree: data.Tree{At: at, Path: "/activemq/leveldb-stores", Server: "127.0.0.1:2181", SessionMS: 2000, Foreign: true}}
+	for i, addr := range []string{"", "tcp://10.0.0.2:61619", ""} {
+		m := data.Member{Eid: fmt.Sprintf("%010d", 4+i), Node: fmt.Sprintf("broker-%d", 4+i), Session: fmt.Sprintf("1b%d", i), Position: -1, Weight: 1, Address: addr}
+		if i == 0 {
+			m.Elected = "0000000005"
+		}
+		s.Tree.Members = append(s.Tree.Members, m)
+	}
+	return s
+}

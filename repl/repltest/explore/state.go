@@ -123,8 +123,30 @@ func (x *explorer) tidy(s *state) {
 	if !s.sealing {
 		s.fresh = false
 	}
-	if s.backs == x.cfg.Backs { // nothing tells beginnings apart any more that matters
+	if s.backs == x.cfg.Backs {
 		s.saved, s.copied = false, tree{}
+		x.renumber(s)
+	}
+	if x.cfg.Backs == 0 { // epochs only rise
+		s.led = 0
+	}
+}
+
+// renumber gives ballots the lowest numbers, when none can come back.
+func (x *explorer) renumber(s *state) {
+	switch {
+	case !s.sealing:
+		s.ballot, s.ballots = 0, 0
+	case s.fresh: // only promises for this beginning are left
+		for i := range s.node {
+			if s.node[i].vote {
+				s.node[i].ballot = 1
+			}
+			if s.member[i].sealed > 0 {
+				s.member[i].ballot = 1
+			}
+		}
+		s.ballot, s.ballots = 1, 1
 	}
 }
 

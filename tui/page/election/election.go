@@ -137,6 +137,9 @@ func (v view) members(all []row, w, h int) []string {
 		phase = "no election yet"
 	}
 	title := v.title(orDash(tr.Path)) + v.t.Paint(style.Dim, fmt.Sprintf("  epoch %d, %s", tr.Epoch, phase))
+	if tr.Foreign {
+		title = v.title(orDash(tr.Path)) + v.t.Paint(style.WarnBadge, " an ActiveMQ store, read-only ")
+	}
 	if tr.Leader != "" {
 		title += " " + v.t.Paint(style.Good, tr.Leader)
 	}
@@ -156,9 +159,18 @@ func (v view) members(all []row, w, h int) []string {
 	for _, r := range all {
 		tb.Rows = append(tb.Rows, v.memberRow(r))
 	}
+	if tr.Foreign { // there are no epochs
+		tb.Columns = append([]component.Column{tb.Columns[0], {Title: "MEMBER", Width: 12}}, tb.Columns[2], tb.Columns[3], tb.Columns[7], tb.Columns[8])
+		for i, r := range tb.Rows {
+			tb.Rows[i] = append(append([]string{}, r[:4]...), r[7:]...)
+		}
+	}
 	tb.Offset = component.Scroll(0, max(0, tb.Cursor), h-3, len(tb.Rows))
 	if len(all) == 0 {
 		return component.Box{Title: title, Right: right, Focus: true}.Render(v.t, []string{"", component.Center(v.t.Paint(style.Dim, "no member is registered"), w-2)}, w, h)
+	}
+	if tr.Foreign {
+		return component.Box{Title: title, Right: right, Focus: true}.Render(v.t, tb.Render(v.t, w-2, h-2), w, h)
 	}
 	foot := v.t.Paint(style.Dim, fmt.Sprintf("quorum %d of %d   session timeout %.1f s", v.s.Quorum.Size, v.s.Quorum.Replicas, float64(tr.SessionMS)/1000))
 	return component.Box{Title: title, Right: right, Footer: foot, Focus: true}.Render(v.t, tb.Render(v.t, w-2, h-2), w, h)
@@ -176,6 +188,8 @@ func (v view) memberRow(r row) []string {
 			text += " " + v.t.Glyphs.Vote + " elected"
 		}
 		word = v.t.Paint(role, g+" "+text)
+	} else if r.member != nil && v.s.Tree.Foreign {
+		word = v.foreign(r.member)
 	} else if r.member != nil {
 		word = v.t.Paint(style.Warn, v.t.Glyphs.Unknown+" "+orDash(r.member.State))
 	}
@@ -194,6 +208,22 @@ func (v view) memberRow(r row) []string {
 	return []string{"0" + m.Eid, m.Node, word, position, number(m.Epoch), number(m.Sealed), suspect, m.Session, strconv.Itoa(m.Weight)}
 }
 
+// foreign is what a member of an ActiveMQ store is: its master publishes an
+// address, and the lowest number elects.
+func (v view) foreign(m *data.Member) string {
+	word := v.t.Paint(style.Follow, v.t.Glyphs.Follower+" slave")
+	if m.Address != "" {
+		word = v.t.Paint(style.Good, v.t.Glyphs.Leader+" master "+m.Address)
+	}
+	if m.Eid == v.s.Tree.Members[0].Eid {
+		word += v.t.Paint(style.Accent, " "+v.t.Glyphs.Vote+" elector")
+		if m.Elected != "" {
+			word += v.t.Paint(style.Dim, ", chose 0"+m.Elected)
+		}
+	}
+	return word
+}
+
 func number(n uint64) string {
 	if n == 0 {
 		return "–"
@@ -204,8 +234,12 @@ func number(n uint64) string {
 // why is the checklist: why this leader, or what everybody waits for.
 func (v view) why(w, h int) []string {
 	title, role := "why is there no leader?", style.Bad
-	if l := v.s.LeaderNode(); l != nil && l.State == data.StateLeader && l.Fresh == data.Fresh {
+	if v.s.Tree.Foreign {
+		title, role = "is there a master?", style.Text
+	} else if l := v.s.LeaderNode(); l != nil && l.State == data.StateLeader && l.Fresh == data.Fresh {
 		title, role = "why is "+l.ID+" the leader?", style.Text
+	} else if l != nil && l.State == data.StateNoQuorum {
+		title = "why does " + l.ID + " not serve?"
 	}
 	lines := page.CheckLines(v.t, v.s.Checklist(), w-2)
 	if extra := v.next(w - 2); len(lines)+len(extra) < h-2 {
@@ -234,6 +268,16 @@ func (v view) next(w int) []string {
 func (v view) side(all []row, w, h int) []string {
 	if v.raw {
 		return v.json(all, w, h)
+	}
+	if v.s.Tree.Foreign {
+		var lines []string
+		for _, p := range []string{
+			"The member with the lowest number is the elector.", "While nobody serves, every member publishes where its store ends; the elector writes the number of the highest into its own node.",
+			"The chosen one publishes its address when it serves. A position of -1 says nothing: it is not published while somebody serves.",
+			"There is no epoch: nothing tells a master that was replaced from one that was not."} {
+			lines = append(lines, page.Wrap(p, w-3)...)
+		}
+		return component.Box{Title: v.title("how ActiveMQ elects"), Footer: v.t.Paint(style.Dim, "v raw znode")}.Render(v.t, lines, w, h)
 	}
 	epoch := v.s.Tree.Epoch
 	ballots, rule := v.s.Ballots(epoch)

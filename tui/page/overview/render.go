@@ -47,8 +47,12 @@ func (v view) cardsRow() []string {
 		return v.nodesTable(v.w, v.cards)
 	}
 	if len(v.s.Nodes) == 0 {
+		text := "no node has answered yet"
+		if v.s.Tree.Foreign {
+			text = "an ActiveMQ store: its members tell nothing but to ZooKeeper, see 2"
+		}
 		return component.Box{Title: v.t.Paint(style.Strong, "nodes")}.Render(v.t,
-			[]string{"", component.Center(v.t.Paint(style.Dim, "no node has answered yet"), v.w-2)}, v.w, v.cards)
+			[]string{"", component.Center(v.t.Paint(style.Dim, text), v.w-2)}, v.w, v.cards)
 	}
 	blocks := make([][]string, len(v.s.Nodes))
 	for i := range v.s.Nodes {
