@@ -106,7 +106,8 @@ func (c *conn) readFrames() (polite bool) {
 		if f != nil {
 			receipt = f.Get("receipt")
 		}
-		c.sendError(no.text, receipt)
+		c.s.errorsSent.Add(1)
+		c.out.append(func(b []byte) []byte { return appendRefusal(b, c.v(), no, receipt) })
 		if no.fatal {
 			c.s.cfg.Logger.Debug("client refused", "remote", c.host, "error", no.text)
 			return true

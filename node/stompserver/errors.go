@@ -16,8 +16,9 @@ var (
 // refusal is an answer to a frame that cannot be granted: one sentence for the
 // client. A fatal one also ends the connection.
 type refusal struct {
-	text  string
-	fatal bool
+	text     string
+	fatal    bool
+	versions string // that the server speaks, if the client speaks none of them
 }
 
 func (r *refusal) Error() string { return r.text }
