@@ -51,12 +51,7 @@ func TestHostileClientsCostBoundedMemory(t *testing.T) {
 	const hello = "CONNECT\naccept-version:1.2\nhost:x\n\n\x00"
 	c := launch(t, nil)
 	leader := leaderOf(t, c)
-	var address string
-	for i, name := range c.NodeNames() {
-		if name == leader {
-			address = c.StompAddresses()[i]
-		}
-	}
+	address := stompOf(t, c, leader)
 	send := func(body string) {
 		t.Helper()
 		require.Zero(t, baton(t, "", "send", "hostile", "--uri", uri(c), "--body", body).code)
