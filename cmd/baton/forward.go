@@ -45,7 +45,7 @@ after --count messages, when nothing came for --idle, or with ctrl+c.`,
 			"  baton forward DLQ --to 'failover:(stomp://a:61613,stomp://b:61613)' --to-queue orders --idle 1s",
 		Args: oneArgument("queue to take from"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			w := forwarder{from: destination(args[0]), to: destination(args[0]), count: count, idle: idle, heard: make(chan progress, forwardWindow), under: map[string]*passage{}}
+			w := forwarder{from: destination(args[0]), to: destination(args[0]), count: count, idle: idle, heard: make(chan news, forwardWindow), under: map[string]*passage{}}
 			if toQueue != "" {
 				w.to = destination(toQueue)
 			}
@@ -62,6 +62,9 @@ after --count messages, when nothing came for --idle, or with ctrl+c.`,
 				w.show = e
 			}
 			err = w.run(cmd.Context())
+			if w.show != nil {
+				fmt.Fprint(w.show, "\r\x1b[K")
+			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "%d forwarded from %s to %s of %d brokers\n", w.done, w.from, w.to, len(to))
 			return outcome(err)
 		},
@@ -83,9 +86,9 @@ type passage struct {
 	acking *client.Message // delivery whose ack awaits its receipt, nil if none does
 }
 
-// progress is what happened to a message: all targets have stored it, its ack
+// news is what happened to a message: all targets have stored it, its ack
 // is confirmed or in doubt, or an error that ends the command.
-type progress struct {
+type news struct {
 	id  string
 	was milestone
 	err error
@@ -109,7 +112,7 @@ type forwarder struct {
 	idle     time.Duration
 	show     io.Writer // nil shows no progress
 
-	heard    chan progress // has room for a whole window: its senders must not block
+	heard    chan news // has room for a whole window: its senders must not block
 	under    map[string]*passage
 	underWay int // receipts of targets or of an ack are awaited
 	taken    int // different messages
@@ -242,7 +245,7 @@ func (w *forwarder) take(ctx, sending context.Context, m *client.Message) error 
 	return w.forward(ctx, sending, m)
 }
 
-func (w *forwarder) hear(h progress) {
+func (w *forwarder) hear(h news) {
 	p := w.under[h.id]
 	switch {
 	case h.err != nil:
@@ -264,7 +267,7 @@ func (w *forwarder) hear(h progress) {
 
 func (w *forwarder) showProgress() {
 	if w.show != nil {
-		fmt.Fprintf(w.show, "\r%d forwarded, %d under way \r", w.done, w.underWay)
+		fmt.Fprintf(w.show, "\r\x1b[K%d forwarded, %d under way", w.done, w.underWay)
 	}
 }
 
@@ -311,7 +314,7 @@ func (w *forwarder) forward(ctx, sending context.Context, m *client.Message) err
 				err = fmt.Errorf("forward message %s, which stays in the queue: %w", m.ID, e)
 			}
 		}
-		w.heard <- progress{m.ID, stored, err}
+		w.heard <- news{m.ID, stored, err}
 	}()
 	return nil
 }
@@ -323,11 +326,11 @@ func (w *forwarder) acknowledge(p *passage) {
 	tell := func(err error) {
 		switch {
 		case err == nil:
-			w.heard <- progress{id, acked, nil}
+			w.heard <- news{id, acked, nil}
 		case errors.Is(err, client.ErrStale) || errors.Is(err, client.ErrInDoubt):
-			w.heard <- progress{id, ackInDoubt, nil}
+			w.heard <- news{id, ackInDoubt, nil}
 		default:
-			w.heard <- progress{id, acked, err}
+			w.heard <- news{id, acked, err}
 		}
 	}
 	if err := p.m.AckStart(tell); err != nil {

@@ -287,3 +287,22 @@ func TestFullStore(t *testing.T) {
 		b.Close()
 	})
 }
+
+// What was gathered and not proposed yet goes before what waits for room.
+func TestWhatWaitsDoesNotOvertake(t *testing.T) {
+	log := brokertest.NewLog()
+	b := log.Broker(t, limited(policy.Limits{Messages: 1, Wait: time.Minute}))
+	p, c := attach(t, b), attach(t, b)
+	sub := c.subscribe(t, "q", broker.Individual, 1)
+	const n = 300
+	for i := range n {
+		require.NoError(t, p.sess.Send(queueNamed("q"), record.Message{Priority: 4, Body: []byte(fmt.Sprint(i))}, "", ""))
+	}
+	require.NoError(t, p.sess.Flush())
+	for i := range n {
+		d := c.take(t, 1)[0]
+		require.Equal(t, fmt.Sprint(i), string(d.Message.Body))
+		require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", ""))
+		require.NoError(t, c.sess.Flush())
+	}
+}

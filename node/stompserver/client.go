@@ -31,7 +31,7 @@ func (c client) Settled(ops []broker.Op, err error) {
 		c.refuse(ops, broker.ErrDiskFull)
 	case errors.Is(err, broker.ErrBusy):
 		c.refuse(ops, broker.ErrBusy)
-	case errors.Is(err, broker.ErrFull):
+	case errors.Is(err, broker.ErrFull), errors.Is(err, broker.ErrTransaction):
 		c.refuse(ops, err)
 	default:
 		c.cut()

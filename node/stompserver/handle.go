@@ -46,6 +46,9 @@ func (c *conn) handle(f *stomp.Frame) error {
 
 // partOf makes the refusal of a frame that of its transaction, too.
 func (c *conn) partOf(f *stomp.Frame, err error) error {
+	if err == nil {
+		return nil
+	}
 	err = clientError(err)
 	if no := (*refusal)(nil); errors.As(err, &no) {
 		return c.sess.Refuse(f.Get("transaction"), no)
