@@ -149,6 +149,25 @@ func TestInDoubt(t *testing.T) {
 		require.Equal(t, 1, r.Attempts)
 		require.Equal(t, 3, s.Depth("/queue/a"), "the caller's name is the one that counts")
 	})
+	t.Run("what the server refuses and may still store", func(t *testing.T) {
+		s := serve(t, "127.0.0.1:0", nil)
+		s.Doubt("no quorum")
+		c := connect(t, client.Config{Addresses: []string{s.Addr()}})
+		_, err := c.Send(within(t), "/queue/a", "", []byte("x"), nil)
+		require.ErrorIs(t, err, client.ErrInDoubt)
+		require.ErrorIs(t, err, client.ErrRefused)
+		require.ErrorContains(t, err, "no quorum")
+		again := connect(t, client.Config{Addresses: []string{s.Addr()}, Resend: true})
+		done := make(chan error, 1)
+		go func() {
+			_, err := again.Send(within(t), "/queue/a", "", []byte("x"), nil)
+			done <- err
+		}()
+		require.Eventually(t, func() bool { return s.Stats().Duplicates > 2 }, patience, time.Millisecond)
+		s.Doubt("")
+		require.NoError(t, <-done)
+		require.Equal(t, 2, s.Depth("/queue/a"))
+	})
 	t.Run("in doubt remains in doubt when nobody serves any more", func(t *testing.T) {
 		s := serve(t, "127.0.0.1:0", nil)
 		c := connect(t, client.Config{Addresses: []string{s.Addr()}, Resend: true, Timeout: 50 * time.Millisecond})

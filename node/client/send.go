@@ -26,8 +26,8 @@ type Receipt struct {
 
 // Send sends a message and waits for its receipt. Without one it returns
 //   - ErrNoServer, ErrClosed or the context's error: nothing was sent;
-//   - ErrRefused with the server's text: the server says that it failed (after
-//     a loss of quorum it may still come true);
+//   - ErrRefused with the server's text: the server says that it failed. If it
+//     may still come true, as after a loss of quorum, it is ErrInDoubt as well;
 //   - ErrInDoubt: nobody knows. With Resend it is sent again instead until the
 //     context ends, under the same DedupHeader, so that a queue stores it once
 //     (subscribers of a topic may get it twice). Whoever tries again after that
@@ -103,7 +103,7 @@ func (c *Client) SendStart(ctx context.Context, destination, contentType string,
 			case err != nil:
 				done(fmt.Errorf("send to %s: %w: %w", destination, ErrInDoubt, err))
 			case f.Command == frame.ERROR:
-				done(fmt.Errorf("send to %s: %w: %s", destination, ErrRefused, errorText(f)))
+				done(fmt.Errorf("send to %s: %w", destination, refused(f)))
 			default:
 				done(nil)
 			}
@@ -116,6 +116,14 @@ func (c *Client) SendStart(ctx context.Context, destination, contentType string,
 		}
 		return nil
 	}
+}
+
+// refused is the error that an ERROR frame says.
+func refused(f *frame.Frame) error {
+	if f.Header.Get("baton-outcome") == "in-doubt" {
+		return fmt.Errorf("%w: %w: %s", ErrInDoubt, ErrRefused, errorText(f))
+	}
+	return fmt.Errorf("%w: %s", ErrRefused, errorText(f))
 }
 
 // await sends f and waits for its receipt. ErrStale: it was not sent.
@@ -138,7 +146,7 @@ func (s *session) await(ctx context.Context, f *frame.Frame) (at time.Time, err 
 		case a.err != nil:
 			return at, fmt.Errorf("%w: %w", ErrInDoubt, a.err)
 		case a.f.Command == frame.ERROR:
-			return at, fmt.Errorf("%w: %s", ErrRefused, errorText(a.f))
+			return at, refused(a.f)
 		}
 		return a.at, nil
 	case <-patience.C:

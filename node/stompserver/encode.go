@@ -110,6 +110,9 @@ func appendRefusal(b []byte, v stomp.Version, no *refusal, receipt string) []byt
 		Headers: []stomp.Header{{Name: "message", Value: no.text}, {Name: "content-type", Value: "text/plain"}},
 		Body:    []byte(no.text),
 	}
+	if no.inDoubt {
+		f.Headers = append(f.Headers, stomp.Header{Name: OutcomeHeader, Value: OutcomeInDoubt})
+	}
 	if no.versions != "" {
 		f.Headers = append(f.Headers, stomp.Header{Name: "version", Value: no.versions})
 	}

@@ -76,6 +76,7 @@ type Server struct {
 	mute   bool // takes everything, answers nothing
 	hold   bool // delivers nothing
 	refuse string
+	doubt  bool // it stores what it refuses, and says that it is in doubt
 	stats  Stats
 }
 
@@ -115,7 +116,15 @@ func (s *Server) Mute(on bool) {
 func (s *Server) Refuse(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refuse = text
+	s.refuse, s.doubt = text, false
+}
+
+// Doubt is Refuse of a server that stores what it refuses, as one may that lost
+// its quorum, and says so.
+func (s *Server) Doubt(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse, s.doubt = text, text != ""
 }
 
 // Hold makes it keep its messages to itself.
@@ -272,6 +281,9 @@ func (s *Server) handle(c *conn, f *frame.Frame) {
 		if id := h.Get(frame.Receipt); id != "" {
 			e.Header.Set(frame.ReceiptId, id)
 		}
+		if f.Command == frame.SEND && s.doubt {
+			e.Header.Set("baton-outcome", "in-doubt")
+		}
 		c.send(e)
 	}
 	switch f.Command {
@@ -283,6 +295,9 @@ func (s *Server) handle(c *conn, f *frame.Frame) {
 		s.stats.Connects++
 		c.send(frame.New(frame.CONNECTED, frame.Version, "1.2", frame.HeartBeat, "50,0"))
 	case frame.SEND:
+		if s.doubt {
+			s.store(f)
+		}
 		if s.refuse != "" {
 			fail(s.refuse)
 			return
