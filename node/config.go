@@ -23,6 +23,7 @@ const (
 	DefaultRetainBytes     = 1 << 30
 	DefaultDedupWindow     = 10 * time.Minute
 	DefaultDedupCount      = 1_000_000
+	DefaultScrubRate       = 4 << 20
 	compactSegments        = 8
 )
 
@@ -75,10 +76,16 @@ type Config struct {
 	// RetentionInterval is how often the node looks what it can free, default
 	// 1 s.
 	RetentionInterval time.Duration
-	MaxConnections    int // of STOMP clients, default 10,000
 	// StoreLimit is how many bytes all queues may hold before producers wait,
 	// default 0: any.
 	StoreLimit int64
+	// ScrubRate is how fast the log is read to find damage, in bytes per second,
+	// default 4 MiB.
+	ScrubRate int64
+	// ScrubPause is the least time between the beginnings of two readings of the
+	// whole log, default 1 min.
+	ScrubPause     time.Duration
+	MaxConnections int // of STOMP clients, default 10,000
 	// Policies of queues and topics, while this node leads. Give all nodes the
 	// same.
 	Policies policy.Table
@@ -138,6 +145,12 @@ func (c Config) withDefaults() Config {
 	if c.RetentionInterval <= 0 {
 		c.RetentionInterval = time.Second
 	}
+	if c.ScrubRate == 0 {
+		c.ScrubRate = DefaultScrubRate
+	}
+	if c.ScrubPause <= 0 {
+		c.ScrubPause = time.Minute
+	}
 	if c.MaxConnections <= 0 {
 		c.MaxConnections = 10000
 	}
@@ -176,6 +189,9 @@ func (c Config) Validate() error {
 	}
 	if c.StoreLimit < 0 {
 		bad("--store-limit is %d: it is a number of bytes", c.StoreLimit)
+	}
+	if c.ScrubRate < 0 {
+		bad("--scrub-rate is %d: it is a number of bytes per second", c.ScrubRate)
 	}
 	if c.CompactBytes < 0 {
 		bad("--compact-bytes is %d: it is a number of bytes", c.CompactBytes)

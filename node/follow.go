@@ -94,7 +94,7 @@ func (n *Node) followerListener(gen uint64, s election.Step) repl.FollowerListen
 		},
 		SnapshotStarted: func(e repl.SnapshotEvent) {
 			n.events.Add(adminapi.KindSnapshotStarted, epoch, fmt.Sprintf("receives the %s of %s, at %d", e, s.Leader, e.Resumed),
-				"leader", s.Leader, "start", fmt.Sprint(e.Start), "end", fmt.Sprint(e.End))
+				"leader", s.Leader, "start", fmt.Sprint(e.Start), "end", fmt.Sprint(e.End), "at", fmt.Sprint(e.Resumed))
 		},
 		SnapshotReceived: func(e repl.SnapshotEvent) { post(func(r *role) { r.install(s, e) }) },
 		Fenced: func(higher record.Epoch) {

@@ -147,6 +147,7 @@ func (n *Node) Run(ctx context.Context) error {
 	loops.Go(func() { n.runApplier(ctx) })
 	loops.Go(n.kickOnWrites(ctx))
 	loops.Go(func() { n.runTrim(ctx) })
+	loops.Go(func() { n.runScrub(ctx) })
 	loops.Go(func() { n.runRole(ctx) })
 	var err error
 	select {

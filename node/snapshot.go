@@ -122,7 +122,10 @@ func (r *role) damage(err error) {
 	}
 	r.self.DidDamage("its log is damaged: " + err.Error())
 	r.n.events.Add(adminapi.KindDamaged, uint64(r.self.Sealed), fmt.Sprintf("its log is damaged, it asks the leader for a whole one: %v", err))
-	r.resign("its log is damaged")
+	if r.leadership != nil {
+		r.resign("its log is damaged")
+	}
+	r.standBack("its log is damaged")
 	r.unfollow()
 }
 

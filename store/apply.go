@@ -13,7 +13,7 @@ import (
 // openIndex opens the index, or makes it anew if it does not fit the log, and
 // brings it up to what the log knows to be committed.
 func (s *Store) openIndex() error {
-	ix, err := index.Open(s.cfg.FS, s.indexPath())
+	ix, err := s.openIndexFiles()
 	why := ""
 	switch {
 	case errors.Is(err, index.ErrCorrupt):
@@ -73,6 +73,16 @@ func (s *Store) misfit(ix *index.Index) string {
 	return ""
 }
 
+// openIndexFiles opens the index, on a full disk with its reserve: the index
+// writes a little when it is opened.
+func (s *Store) openIndexFiles() (*index.Index, error) {
+	ix, err := index.Open(s.cfg.FS, s.indexPath())
+	if vfs.IsFull(err) && s.useReserve(s.reserves.index) {
+		ix, err = index.Open(s.cfg.FS, s.indexPath())
+	}
+	return ix, err
+}
+
 func (s *Store) indexPath() string { return filepath.Join(s.cfg.Dir, indexDir) }
 
 // Index returns the index for reading. After a Truncate or a repair it is
@@ -99,7 +109,7 @@ func (s *Store) discardIndex() error {
 	if err := index.Wipe(s.cfg.FS, s.indexPath()); err != nil {
 		return err
 	}
-	ix, err := index.Open(s.cfg.FS, s.indexPath())
+	ix, err := s.openIndexFiles()
 	if err != nil {
 		return err
 	}

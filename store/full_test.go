@@ -202,3 +202,23 @@ func TestFullIndexUsesItsReserve(t *testing.T) {
 	require.EqualValues(t, reserve, info.Size)
 	require.Equal(t, rebuild(t, s, end), dump(t, s))
 }
+
+// TestOpenOnAFullDisk: the space that the reserve took is there for what the
+// index writes when it is opened.
+func TestOpenOnAFullDisk(t *testing.T) {
+	disk := vfs.NewDisk(vfs.NewMem(), 1<<30)
+	cfg := store.Config{Dir: "/data", FS: disk}
+	s := openStore(t, cfg)
+	b := record.NewBatch(100)
+	enqueue(b, "q1", "m", nil)
+	end, err := s.Log().Append(1, 0, b)
+	require.NoError(t, err)
+	require.NoError(t, s.Log().WaitFlushed(t.Context(), end))
+	require.NoError(t, s.Apply(end, nil))
+	require.NoError(t, s.Close())
+	disk.SetFree(0)
+	s = openStore(t, cfg)
+	require.NoError(t, s.Apply(end, nil))
+	q, _ := s.Index().Queue("q1")
+	require.EqualValues(t, 1, q.Depth)
+}

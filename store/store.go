@@ -112,9 +112,10 @@ type Store struct {
 	recovered Recovered
 
 	meta struct {
-		sync.Mutex // also held while META is written: one writer at a time
+		saving     sync.Mutex // held while META is written; comes before the other
+		sync.Mutex            // guards the rest, never held over I/O
 		Meta
-		err error // META may be the old or the new one; nothing is written after it
+		err error // META may be the old or the new one; nothing is written after it; guarded by saving
 	}
 
 	trimming sync.Mutex // held by Trim; comes before applying
@@ -251,7 +252,8 @@ func (s *Store) hasSegments() (bool, error) {
 	return false, nil
 }
 
-// Meta returns what META holds.
+// Meta returns what META holds. It does not wait for one that is being written:
+// what that says is not promised yet.
 func (s *Store) Meta() Meta {
 	s.meta.Lock()
 	defer s.meta.Unlock()
@@ -261,17 +263,19 @@ func (s *Store) Meta() Meta {
 // updateMeta changes META durably. After an error, other than of a full disk,
 // nobody knows what the disk holds, so every later change fails with it.
 func (s *Store) updateMeta(change func(*Meta)) error {
-	s.meta.Lock()
-	defer s.meta.Unlock()
+	s.meta.saving.Lock()
+	defer s.meta.saving.Unlock()
 	return s.saveMeta(change)
 }
 
+// saveMeta is updateMeta with meta.saving held.
 func (s *Store) saveMeta(change func(*Meta)) error {
-	if s.meta.err != nil {
+	if s.meta.err != nil { // written with saving held alone
 		return s.meta.err
 	}
-	m := s.meta.Meta
-	if change(&m); m == s.meta.Meta {
+	was := s.Meta()
+	m := was
+	if change(&m); m == was {
 		return nil
 	}
 	err := s.withReserve(func() error { return saveMeta(s.cfg.FS, s.cfg.Dir, m) })
@@ -282,6 +286,8 @@ func (s *Store) saveMeta(change func(*Meta)) error {
 		s.meta.err = err
 		return err
 	}
+	s.meta.Lock()
+	defer s.meta.Unlock()
 	s.meta.Meta = m
 	return nil
 }
@@ -289,8 +295,8 @@ func (s *Store) saveMeta(change func(*Meta)) error {
 // SetIdentity sets cluster id and node id durably where they are not set yet.
 // "" leaves one as it is. A different value that is set already is ErrForeign.
 func (s *Store) SetIdentity(clusterID, node string) error {
-	s.meta.Lock()
-	defer s.meta.Unlock()
+	s.meta.saving.Lock()
+	defer s.meta.saving.Unlock()
 	if has := s.meta.ClusterID; has != "" && clusterID != "" && has != clusterID {
 		return fmt.Errorf("%w cluster: %s holds data of cluster %s, not of %s; give this node a directory of its own",
 			ErrForeign, s.cfg.Dir, has, clusterID)
@@ -312,8 +318,8 @@ func (s *Store) SetIdentity(clusterID, node string) error {
 // Seal promises an epoch: it is durable when Seal returns. ErrSealed if a
 // higher one was promised.
 func (s *Store) Seal(e record.Epoch) error {
-	s.meta.Lock()
-	defer s.meta.Unlock()
+	s.meta.saving.Lock()
+	defer s.meta.saving.Unlock()
 	if e < s.meta.Sealed {
 		return fmt.Errorf("%w: %d, asked to seal %d", ErrSealed, s.meta.Sealed, e)
 	}

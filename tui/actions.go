@@ -65,6 +65,7 @@ func actions() keymap.Table[*Model] {
 	}...)
 	t = append(t, timeActions()...)
 	t = append(t, lessonActions()...)
+	t = append(t, queueActions()...)
 	t = append(t, keymap.Table[*Model]{
 		{ID: "pane.next", Keys: []string{"tab"}, Label: "next pane", Help: "focus the next pane", Short: true, Enabled: hasSnap, Run: move(page.NextPane)},
 		{ID: "pane.prev", Keys: []string{"shift+tab"}, Label: "pane back", Help: "focus the previous pane", Enabled: hasSnap, Run: move(page.PrevPane)},

@@ -142,7 +142,8 @@ var screens = []struct {
 	{"failovers-none", "attached", []string{"5"}},
 	{"failovers-story", "story", []string{"5"}},
 	{"failovers-older", "story", []string{"5", "left"}},
-	{"lesson", "lesson", []string{"6"}},
+	{"lesson", "lesson", []string{"7"}},
+	{"queue-none", "healthy", []string{"6"}},
 	{"palette", "healthy", []string{":", "k", "i", "l", "l"}},
 	{"actions-forecast", "story", []string{"right", "x", "down", "down", "down", "down"}},
 }

@@ -112,6 +112,10 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.done(msg)
 	case savedMsg:
 		m.saved(msg)
+	case browsedMsg:
+		m.browsed(msg)
+	case changedMsg:
+		m.changed(msg)
 	case taughtMsg:
 		m.taught(msg)
 	case tea.KeyMsg:
@@ -176,7 +180,7 @@ func (m *Model) keyView() keymap.View {
 	return keymap.View{
 		Snap: m.live, Page: m.page().Name(), Target: m.target,
 		ReadOnly: m.cfg.ReadOnly, Launched: m.cfg.Launched, Can: m.cfg.Source.Can, Replay: m.cfg.Player != nil,
-		Taught: m.cfg.Lesson != nil, Undo: m.undo.action, Why: m.cfg.ReadOnlyWhy,
+		Taught: m.cfg.Lesson != nil, Queues: m.cfg.Queues != nil, Queue: m.queuePage().Queue(), Undo: m.undo.action, Why: m.cfg.ReadOnlyWhy,
 	}
 }
 
@@ -235,7 +239,11 @@ func (m *Model) act(a *keymap.Action[*Model]) {
 	}
 	if a.Danger != nil {
 		if risk := a.Danger(v); len(risk) > 0 {
-			m.open(&confirm{title: a.Label + " " + v.Target, text: risk, action: a, target: v.Target, word: m.confirmWord(v.Target), typed: newInput("", nameMax)})
+			subject := v.Target
+			if a.Scope == pageQueue {
+				subject = v.Queue
+			}
+			m.open(&confirm{title: a.Label + " " + subject, text: risk, action: a, target: v.Target, word: m.confirmWord(subject), typed: newInput("", nameMax)})
 			return
 		}
 	}

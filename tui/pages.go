@@ -7,13 +7,14 @@ import (
 	"baton/tui/page/lesson"
 	"baton/tui/page/logs"
 	"baton/tui/page/overview"
+	"baton/tui/page/queue"
 	"baton/tui/page/replication"
 )
 
 const pageLesson = "lesson"
 
 // pageNames are the screens in the order of their number keys.
-var pageNames = []string{"overview", "election", "replication", "logs", "failovers", pageLesson}
+var pageNames = []string{"overview", "election", "replication", "logs", "failovers", pageQueue, pageLesson}
 
 // pageHelp says what each screen is for.
 var pageHelp = map[string]string{
@@ -22,12 +23,13 @@ var pageHelp = map[string]string{
 	"replication": "positions, lag and its trend, catch-up, quorum, equal logs",
 	"logs":        "what all processes say, merged by time",
 	"failovers":   "every failover in phases, with reasons; compare and export",
+	pageQueue:     "one queue and its messages; enter on screen 1 opens it",
 	pageLesson:    "the lesson under way",
 }
 
 // newPages makes every screen, in the order of pageNames.
 func newPages() []page.Page {
-	return []page.Page{overview.New(), election.New(), replication.New(), logs.New(), failovers.New(), lesson.New()}
+	return []page.Page{overview.New(), election.New(), replication.New(), logs.New(), failovers.New(), queue.New(), lesson.New()}
 }
 
 func (m *Model) show(i int) {

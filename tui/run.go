@@ -67,6 +67,7 @@ type Config struct {
 	// ReadOnlyWhy is said instead of the usual reason.
 	ReadOnlyWhy string
 	Player      Player  // of the recording that Source shows, nil if it shows a cluster
+	Queues      Queues  // reads and changes messages, nil if nobody can
 	Lesson      Teacher // leads the lesson under way, nil if there is none
 	ExportDir   string  // where reports and pictures are saved, "" is nowhere
 	Remote      bool    // somebody else's terminal: no shell, no files

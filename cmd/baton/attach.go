@@ -117,7 +117,7 @@ func (f *attachFlags) show(cmd *cobra.Command, path, token string, theme style.T
 		return err
 	}
 	defer closeRecord(rec, cmd.ErrOrStderr())
-	cfg := tui.Config{Cluster: path, ReadOnly: !f.actions, Theme: theme, NoMouse: f.console.noMouse, ExportDir: exportDir(), Logger: logger}
+	cfg := tui.Config{Cluster: path, ReadOnly: !f.actions, Theme: theme, NoMouse: f.console.noMouse, ExportDir: exportDir(), Queues: src, Logger: logger}
 	shown, stop, err := f.serve.start(tee(src, rec), cfg, cmd.ErrOrStderr(), logger)
 	if err != nil {
 		return err

@@ -238,7 +238,7 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 		src, stopTree, err = localSource(ctx, c, local, lessonView(session), logger)
 	}
 	if err == nil {
-		err = f.show(ctx, cmd, tee(src, rec), session, theme, logger)
+		err = f.show(ctx, cmd, tee(src, rec), src, session, theme, logger)
 		stopTree()
 	}
 	cancel()
@@ -255,8 +255,8 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 }
 
 // show opens the console on the launched cluster.
-func (f *demoFlags) show(ctx context.Context, cmd *cobra.Command, src tui.Source, session *lesson.Session, theme style.Theme, logger *slog.Logger) error {
-	cfg := tui.Config{Cluster: "demo", Launched: true, Theme: theme, NoMouse: f.console.noMouse, ExportDir: exportDir(), Logger: logger}
+func (f *demoFlags) show(ctx context.Context, cmd *cobra.Command, src tui.Source, queues tui.Queues, session *lesson.Session, theme style.Theme, logger *slog.Logger) error {
+	cfg := tui.Config{Cluster: "demo", Launched: true, Theme: theme, NoMouse: f.console.noMouse, ExportDir: exportDir(), Queues: queues, Logger: logger}
 	if session != nil {
 		cfg.Lesson = session
 	}

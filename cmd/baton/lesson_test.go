@@ -167,6 +167,24 @@ func TestLessonsHeadless(t *testing.T) {
 	})
 }
 
+// TestDisksOfADemoCanBeFilledAndSlowed: producers wait for room, go on, and
+// nothing is lost.
+func TestDisksOfADemoCanBeFilledAndSlowed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("launches a cluster")
+	}
+	o := baton(t, "", "demo", "--headless", "--json", "--for", "6s", "--fault", "slow-disk:n2@500ms,heal:n2@1500ms,fill-disk:n1@2s,fill-disk:n2@2s,fill-disk:n3@2s,heal@4s",
+		"--base-port", strconv.Itoa(clustertest.FreeBase(t)))
+	require.Zero(t, o.code, o.stderr)
+	var got struct {
+		Lost       uint64  `json:"lost"`
+		LongestGap float64 `json:"longest_gap_ms"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(o.stdout), &got))
+	require.Zero(t, got.Lost)
+	require.Greater(t, got.LongestGap, 1000.0, "while all disks were full nobody heard success")
+}
+
 // TestARunIsRecordedReportedAndReplayed: what a headless run did is all in its file.
 func TestARunIsRecordedReportedAndReplayed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "run.baton")

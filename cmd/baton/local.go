@@ -95,6 +95,10 @@ func (l *localCluster) Do(ctx context.Context, action, node string) error {
 		return l.c.Delay(node)
 	case data.ActionThrottle:
 		return l.c.Throttle(node)
+	case data.ActionFillDisk:
+		return l.c.FillDisk(node)
+	case data.ActionSlowDisk:
+		return l.c.SlowDisk(node)
 	case data.ActionWipe:
 		return l.c.Wipe(node)
 	case data.ActionHeal:

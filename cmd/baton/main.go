@@ -96,6 +96,7 @@ With a terminal and no subcommand it runs the demo: three nodes on this machine.
 		return usageError("%w (see: %s --help)", err, cmd.CommandPath())
 	})
 	root.AddCommand(demo, nodeCommand(), zkCommand(), statusCommand(), sendCommand(), receiveCommand(),
+		queuesCommand(), browseCommand(), purgeCommand(), moveCommand(),
 		transferCommand(), shutdownCommand(), formCommand(), attachCommand(), replayCommand(), reportCommand(), benchCommand(), storeCommand())
 	for _, c := range root.Commands() {
 		bindSettings(c)

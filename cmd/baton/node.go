@@ -17,6 +17,7 @@ func nodeCommand() *cobra.Command {
 		log                   logFlags
 		token, admin, zkToken string
 		parentFD              int
+		drill                 string
 		advertise             [3]string
 	)
 	c := &cobra.Command{
@@ -57,6 +58,9 @@ The first rule that fits a destination counts; give all nodes the same.`,
 				return err
 			}
 			cfg.Version = version()
+			if drill != "" {
+				cfg.FS = startDrill(ctx, drill, cfg.Logger)
+			}
 			n, err := node.Start(cfg)
 			if errors.Is(err, node.ErrConfig) {
 				return exitError{exitUsage, err}
@@ -70,6 +74,7 @@ The first rule that fits a destination counts; give all nodes the same.`,
 	nodeFlags(c, &cfg, &advertise)
 	f := c.Flags()
 	f.StringVar(&zkToken, "zk-password-file", "", "file with user:password for ZooKeeper's digest authentication")
+	f.StringVar(&drill, "disk-drill", "", `for drills: while this file says {"full":true} or {"sync_delay_ms":200}, the node's disk is full or slow`)
 	f.StringVar(&token, "token-file", "", "file with the cluster's shared secret, proved on every replication link")
 	f.StringVar(&admin, "admin-token-file", "", "file with the bearer token of the control verbs")
 	addParentFlag(c, &parentFD)
@@ -111,6 +116,7 @@ func nodeFlags(c *cobra.Command, cfg *node.Config, advertise *[3]string) {
 func retentionFlags(c *cobra.Command, cfg *node.Config) {
 	f := c.Flags()
 	f.Int64Var(&cfg.SegmentSize, "segment-size", node.DefaultSegmentSize, "bytes of one log segment")
+	f.Int64Var(&cfg.ScrubRate, "scrub-rate", node.DefaultScrubRate, "bytes per second at which the log is read to find damage")
 	f.Int64Var(&cfg.RetainBytes, "retain-bytes", node.DefaultRetainBytes, "bytes of log that no queue needs which a leader keeps for members that lack them")
 	f.DurationVar(&cfg.DedupWindow, "dedup-window", node.DefaultDedupWindow, "how long the id that a producer gave to a message suppresses another one of the same id")
 	f.Int64Var(&cfg.DedupCount, "dedup-count", node.DefaultDedupCount, "of how many messages at most the id is remembered")

@@ -191,7 +191,7 @@ func (c *Cluster) nodeArgs(m *member) []string {
 		"--zk", strings.Join(zk, ","), "--zk-path", c.cfg.ZKPath,
 		"--replicas", strconv.Itoa(c.cfg.Nodes), "--sync", c.cfg.Sync,
 		"--listen-stomp", m.stomp, "--listen-repl", m.repl, "--listen-admin", m.admin,
-		"--log-format", "json", "--parent-fd", strconv.Itoa(supervisor.ParentFD),
+		"--disk-drill", c.drillFile(m.name), "--log-format", "json", "--parent-fd", strconv.Itoa(supervisor.ParentFD),
 	}
 	if len(via) > 0 {
 		args = append(args, "--repl-via", strings.Join(via, ","))

@@ -229,7 +229,8 @@ func (c *Cluster) CutZooKeeper(name string) error {
 	return nil
 }
 
-// Heal ends the cuts, delays and limits of one node's links, "" of all. A link
+// Heal ends the cuts, delays and limits of one node's links and what was done to
+// its disk, "" of all. A link
 // to a peer that is still cut stays so.
 func (c *Cluster) Heal(name string) error {
 	if name != "" {
@@ -270,7 +271,13 @@ func (c *Cluster) Heal(name string) error {
 			p.Throttle(0)
 		}
 	}
-	return nil
+	var errs []error
+	for _, m := range c.members {
+		if name == "" || m.name == name {
+			errs = append(errs, c.mendDisk(m.name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Links returns the state of every proxy: replication first, then ZooKeeper and clients.

@@ -30,7 +30,7 @@ func FaultNames() []string {
 
 // NodeFaultNames are the faults that name a node: kill:n2.
 func NodeFaultNames() []string {
-	return []string{"kill", "pause", "stop", "start", "cut", "cut-zookeeper", "cut-clients", "delay", "throttle", "wipe", "resume", "heal", "transfer"}
+	return []string{"kill", "pause", "stop", "start", "cut", "cut-zookeeper", "cut-clients", "delay", "throttle", "fill-disk", "slow-disk", "wipe", "resume", "heal", "transfer"}
 }
 
 // String is the form that ParseFaults reads.
@@ -175,6 +175,10 @@ func (c *Cluster) Inject(ctx context.Context, f Fault) (node string, err error) 
 		return f.Node, c.Delay(f.Node)
 	case "throttle":
 		return f.Node, c.Throttle(f.Node)
+	case "fill-disk":
+		return f.Node, c.FillDisk(f.Node)
+	case "slow-disk":
+		return f.Node, c.SlowDisk(f.Node)
 	case "wipe":
 		return f.Node, c.Wipe(f.Node)
 	case "heal":

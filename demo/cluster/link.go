@@ -56,6 +56,43 @@ func (c *Cluster) disturb(verb, name string, do func(*supervisor.Proxy)) error {
 	return nil
 }
 
+// SyncDelay is how much longer every sync of a slow disk takes.
+const SyncDelay = 200 * time.Millisecond
+
+// drillFile is where a node reads how bad its disk is.
+func (c *Cluster) drillFile(name string) string { return filepath.Join(c.dir, name+".drill") }
+
+// FillDisk makes the disk of a node full: its writes fail.
+func (c *Cluster) FillDisk(name string) error { return c.drill("fill-disk", name, `{"full":true}`) }
+
+// SlowDisk makes every sync of a node slow.
+func (c *Cluster) SlowDisk(name string) error {
+	return c.drill("slow-disk", name, fmt.Sprintf(`{"sync_delay_ms":%d}`, SyncDelay.Milliseconds()))
+}
+
+func (c *Cluster) drill(verb, name, says string) error {
+	if _, err := c.member(name); err != nil {
+		return fmt.Errorf("%s %s: %w", verb, name, err)
+	}
+	c.mend(verb + " " + name) // whether a leader hands over because of it is its own choice
+	file := c.drillFile(name)
+	if err := os.WriteFile(file+".new", []byte(says), 0o600); err != nil {
+		return fmt.Errorf("%s %s: %w", verb, name, err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		return fmt.Errorf("%s %s: %w", verb, name, err)
+	}
+	return nil
+}
+
+// mendDisk ends what FillDisk and SlowDisk did.
+func (c *Cluster) mendDisk(name string) error {
+	if err := os.Remove(c.drillFile(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("mend the disk of %s: %w", name, err)
+	}
+	return nil
+}
+
 // Wipe kills a node, empties its data directory and starts it again: the disk
 // that was replaced.
 func (c *Cluster) Wipe(name string) error {

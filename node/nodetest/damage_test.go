@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -57,6 +58,50 @@ func TestDamagedLeaderIsRepaired(t *testing.T) {
 	}
 	orders.Send(20)
 	orders.ExactlyOnce()
+}
+
+// What nobody reads any more is damaged; the scrubber finds it on a follower and
+// on the leader, which gives way.
+func TestScrubberFindsDamage(t *testing.T) {
+	beyondShort(t)
+	for name, whose := range map[string]func(c *nodetest.Cluster, leader string) string{
+		"on a follower": func(c *nodetest.Cluster, leader string) string { return c.Followers(leader)[0] },
+		"on the leader": func(_ *nodetest.Cluster, leader string) string { return leader },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := nodetest.Start(t, nodetest.Config{Edit: func(cfg *node.Config) {
+				cfg.SegmentSize, cfg.ScrubRate, cfg.ScrubPause = 16<<10, 1<<30, 10*time.Millisecond
+			}})
+			leader := c.Healthy()
+			orders := c.Traffic("orders")
+			orders.Send(300)
+			c.Settled()
+			id := whose(c, leader)
+			incarnation := c.Status(id).Incarnation
+			damage(t, c.NodeConfig(id).DataDir)
+			found := c.AwaitEvent(id, adminapi.KindDamaged, nil)
+			require.Contains(t, found.Text, "asks the leader for a whole one")
+			c.AwaitEvent(id, adminapi.KindSnapshotFinished, func(e nodetest.Event) bool { return contains(e.Text, "installed the log of") })
+			c.Settled()
+			if id == leader {
+				c.AwaitEvent(id, adminapi.KindResigned, func(e nodetest.Event) bool { return contains(e.Text, "its log is damaged") })
+			}
+			require.Equal(t, incarnation, c.Status(id).Incarnation)
+			orders.Send(20)
+			orders.ExactlyOnce()
+		})
+	}
+	t.Run("of a node alone", func(t *testing.T) {
+		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Edit: func(cfg *node.Config) {
+			cfg.SegmentSize, cfg.ScrubRate, cfg.ScrubPause = 16<<10, 1<<30, 10*time.Millisecond
+		}})
+		orders := c.Traffic("orders")
+		orders.Send(300)
+		damage(t, c.NodeConfig("n1").DataDir)
+		found := c.AwaitEvent("n1", adminapi.KindDamaged, nil)
+		require.Contains(t, found.Text, "no other node has a copy")
+		orders.Send(20) // what is sound is still served
+	})
 }
 
 func TestNodeWithDamagedLogStartsAsNewDisk(t *testing.T) {

@@ -35,6 +35,8 @@ const (
 	ActionCutZK      = "cut-zookeeper" // from ZooKeeper alone
 	ActionCutClients = "cut-clients"   // its clients hear nothing
 	ActionDelay      = "delay"         // its replication links by DelayAmount
+	ActionFillDisk   = "fill-disk"     // its writes fail: no space is left
+	ActionSlowDisk   = "slow-disk"     // every sync takes 200 ms longer
 	ActionThrottle   = "throttle"      // its replication links to ThrottleAmount
 )
 

@@ -60,7 +60,11 @@ func Verbs() []Verb {
 			Note: "A receipt waits for the fastest quorum: one slow follower of two costs nothing, a slow leader costs every receipt."},
 		{Name: ActionThrottle, Key: "b", Label: "narrow link", Help: "replication at 64 KiB/s", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "throttle",
 			Note: "A follower that cannot keep up falls out of sync; a leader behind it slows every producer."},
-		{Name: ActionHeal, Key: "u", Label: "heal", Help: "end every cut, delay and limit of its links", Reach: ReachNode, Fault: "heal"},
+		{Name: ActionFillDisk, Key: "d", Label: "fill disk", Help: "its writes fail: no space is left", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "fill-disk",
+			Note: "A leader that cannot write hands leadership over or waits for room; a follower falls behind. Nothing that was receipted is touched."},
+		{Name: ActionSlowDisk, Key: "f", Label: "slow disk", Help: "every sync takes 200 ms longer", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "slow-disk",
+			Note: "A receipt waits for the fastest quorum of disks: one slow disk of three costs little."},
+		{Name: ActionHeal, Key: "u", Label: "heal", Help: "end what was done to its links and its disk", Reach: ReachNode, Fault: "heal"},
 		{Name: ActionWipe, Key: "w", Label: "wipe disk", Help: "SIGKILL, empty its data directory, start it", Reach: ReachNode, Asks: true, Fault: "wipe",
 			Note: "It comes back as a learner without a vote until the leader has given it everything."},
 	}

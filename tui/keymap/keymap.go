@@ -24,6 +24,8 @@ type View struct {
 	ReadOnly bool
 	Launched bool
 	Replay   bool                                      // a recording is shown
+	Queues   bool                                      // messages can be looked at
+	Queue    string                                    // the queue that is open, "" if none
 	Taught   bool                                      // a lesson is led from here
 	Undo     string                                    // what the last action can be taken back by, "" if it cannot
 	Why      string                                    // why it is read-only, "" for the usual reason

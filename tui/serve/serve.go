@@ -187,7 +187,7 @@ func (s *Server) show(sess ssh.Session) {
 	defer stop()
 	cfg := s.cfg.Console
 	cfg.Source, cfg.ReadOnly, cfg.Launched, cfg.ExportDir = s.cfg.Hub.Viewer(), true, false, ""
-	cfg.Lesson, cfg.Player = nil, nil
+	cfg.Lesson, cfg.Player, cfg.Queues = nil, nil, nil
 	cfg.ReadOnlyWhy = "this screen is for looking only"
 	cfg.Theme = theme(sess.Environ(), pty.Term)
 	if err := tui.RunRemote(ctx, cfg, endingReader{sess, cancel}, sess, sizes(ctx, pty.Window, windows)); err != nil {

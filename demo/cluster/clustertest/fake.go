@@ -153,6 +153,7 @@ func runNode(args []string) error {
 	fs.StringVar(&n.repl, "listen-repl", "", "")
 	fs.StringVar(&n.http, "listen-admin", "", "")
 	fs.String("log-format", "", "")
+	fs.String("disk-drill", "", "")
 	fs.String("zk-session-timeout", "", "")
 	fs.String("election-timeout", "", "")
 	via := fs.String("repl-via", "", "")

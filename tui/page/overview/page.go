@@ -72,6 +72,15 @@ func (p *Page) Target(s *data.Snapshot) string {
 	return ""
 }
 
+// SelectedQueue is the queue under the cursor, "" if there is none.
+func (p *Page) SelectedQueue(s *data.Snapshot) string {
+	rows := p.rows(s)
+	if len(rows) == 0 {
+		return ""
+	}
+	return rows[p.cursorIn(rows)].Name
+}
+
 // panes is the number of panes: a card per node and four others.
 func panes(s *data.Snapshot) int { return len(s.Nodes) + 4 }
 
