@@ -194,10 +194,13 @@ func (s *Session) ensure(want record.Subscribe) (queue string, err error) {
 	id := durableID{want.ClientID, want.Name}
 	for {
 		t.RLock()
-		d := t.durables[id]
+		d, n := t.durables[id], len(t.durables)
 		t.RUnlock()
 		if d != nil && d.Subscribe == want {
 			return d.queue, nil
+		}
+		if d == nil && n >= s.b.cfg.Durables {
+			return "", fmt.Errorf("%w: there are %d durable subscriptions, which is the limit; remove some by UNSUBSCRIBE with their names", ErrDestination, n)
 		}
 		if err := s.record(id, record.TypeSubscribe, want.AppendTo); err != nil {
 			return "", err
