@@ -76,9 +76,6 @@ type Config struct {
 	// RetentionInterval is how often the node looks what it can free, default
 	// 1 s.
 	RetentionInterval time.Duration
-	// StoreLimit is how many bytes all queues may hold before producers wait,
-	// default 0: any.
-	StoreLimit int64
 	// ScrubRate is how fast the log is read to find damage, in bytes per second,
 	// default 4 MiB.
 	ScrubRate int64
@@ -86,6 +83,9 @@ type Config struct {
 	// whole log, default 1 min.
 	ScrubPause     time.Duration
 	MaxConnections int // of STOMP clients, default 10,000
+	// StoreLimit is how many bytes all queues may hold before producers wait,
+	// default 0: any.
+	StoreLimit int64
 	// Policies of queues and topics, while this node leads. Give all nodes the
 	// same.
 	Policies policy.Table
@@ -187,11 +187,11 @@ func (c Config) Validate() error {
 	if c.RetainBytes < 0 {
 		bad("--retain-bytes is %d: it is a number of bytes", c.RetainBytes)
 	}
-	if c.StoreLimit < 0 {
-		bad("--store-limit is %d: it is a number of bytes", c.StoreLimit)
-	}
 	if c.ScrubRate < 0 {
 		bad("--scrub-rate is %d: it is a number of bytes per second", c.ScrubRate)
+	}
+	if c.StoreLimit < 0 {
+		bad("--store-limit is %d: it is a number of bytes", c.StoreLimit)
 	}
 	if c.CompactBytes < 0 {
 		bad("--compact-bytes is %d: it is a number of bytes", c.CompactBytes)

@@ -39,7 +39,7 @@ func commands(t *testing.T) []string {
 // initialised and waits for seconds.
 func TestHelpOnAMuteTerminal(t *testing.T) {
 	all := commands(t)
-	require.Subset(t, all, []string{"demo", "attach", "node", "zk", "status", "send", "receive", "queues", "browse", "purge", "move", "transfer", "shutdown", "form"})
+	require.Subset(t, all, []string{"demo", "attach", "node", "zk", "status", "send", "receive", "forward", "queues", "browse", "purge", "move", "transfer", "shutdown", "form"})
 	for _, name := range append(all, "") {
 		t.Run(strings.TrimSpace("baton "+name), func(t *testing.T) {
 			args := append(strings.Fields(name), "--help")

@@ -99,10 +99,22 @@ func appendReceipt(b []byte, v stomp.Version, id string) []byte {
 }
 
 func appendError(b []byte, v stomp.Version, text, receipt string) []byte {
+	return appendRefusal(b, v, &refusal{text: text}, receipt)
+}
+
+// appendRefusal appends an ERROR frame. It names the versions that the server
+// speaks to a client that speaks none of them, as the specification demands.
+func appendRefusal(b []byte, v stomp.Version, no *refusal, receipt string) []byte {
 	f := stomp.Frame{
 		Command: stomp.CmdError,
-		Headers: []stomp.Header{{Name: "message", Value: text}, {Name: "content-type", Value: "text/plain"}},
-		Body:    []byte(text),
+		Headers: []stomp.Header{{Name: "message", Value: no.text}, {Name: "content-type", Value: "text/plain"}},
+		Body:    []byte(no.text),
+	}
+	if no.inDoubt {
+		f.Headers = append(f.Headers, stomp.Header{Name: OutcomeHeader, Value: OutcomeInDoubt})
+	}
+	if no.versions != "" {
+		f.Headers = append(f.Headers, stomp.Header{Name: "version", Value: no.versions})
 	}
 	if receipt != "" {
 		f.Headers = append(f.Headers, stomp.Header{Name: "receipt-id", Value: receipt})

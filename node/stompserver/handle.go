@@ -87,7 +87,7 @@ func (c *conn) transact(f *stomp.Frame) error {
 func (c *conn) connect(f *stomp.Frame) error {
 	version, err := stomp.Negotiate(f.Get("accept-version"))
 	if err != nil {
-		return refuseFatally("%s", err)
+		return &refusal{text: err.Error(), fatal: true, versions: stomp.Versions}
 	}
 	c.version.Store(uint32(version))
 	wish, err := stomp.ParseHeartBeat(f.Get("heart-beat"))

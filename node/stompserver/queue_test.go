@@ -293,11 +293,16 @@ func TestNoQuorum(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for range 2 {
-		seen[c.wantError("no quorum").Get("receipt-id")] = true
+		f := c.wantError("no quorum")
+		require.Equal(t, stompserver.OutcomeInDoubt, f.Get(stompserver.OutcomeHeader))
+		seen[f.Get("receipt-id")] = true
 	}
 	require.Equal(t, map[string]bool{"r1": true, "": true}, seen)
 	log.Break(nil)
 	log.Release()
+	c.frame("SEND", "destination:nowhere")
+	_, doubtful := c.wantError("begin with").Lookup(stompserver.OutcomeHeader)
+	require.False(t, doubtful)
 	c.publish("q", "3") // the connection is still good
 }
 
