@@ -23,6 +23,7 @@ type Report struct {
 	OutOfOrder  uint64 `json:"out_of_order"`
 	ElapsedMS   int64  `json:"elapsed_ms"` // of the load, drain included
 	InDoubt     uint64 `json:"in_doubt"`
+	Resent      uint64 `json:"resent"`
 	Refused     uint64 `json:"refused"`
 	Recovered   uint64 `json:"recovered"`
 	Redelivered uint64 `json:"redelivered"`
@@ -97,6 +98,7 @@ func (r *Report) count(l *load.Load) {
 	s, rates := l.Summary(), l.Rates()
 	r.Sent, r.Receipted, r.Received, r.Lost = s.Sent, s.Receipted, s.Received, s.Outstanding
 	r.Duplicates, r.OutOfOrder = s.Duplicates, s.OutOfOrder
+	r.Resent = s.Resent
 	r.InDoubt, r.Refused, r.Recovered, r.Redelivered = s.InDoubt, s.Refused, s.Recovered, s.Redelivered
 	r.Acked, r.Phantom, r.Corrupt = s.Acked, s.Phantom, s.Corrupt
 	r.LongestGapMS, r.SendP50MS, r.SendP99MS = millis(rates.GapMax), millis(rates.SendP50), millis(rates.SendP99)

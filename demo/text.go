@@ -22,7 +22,7 @@ func (r Report) Text() string {
 	}
 	fmt.Fprintf(&b, "\nMessages   sent %d, receipted %d, received %d in %.1f s\n", r.Sent, r.Receipted, r.Received, float64(r.ElapsedMS)/1000)
 	fmt.Fprintf(&b, "           lost %d, duplicates %d, out of order %d\n", r.Lost, r.Duplicates, r.OutOfOrder)
-	fmt.Fprintf(&b, "           in doubt %d (recovered %d), refused %d, redelivered %d\n", r.InDoubt, r.Recovered, r.Refused, r.Redelivered)
+	fmt.Fprintf(&b, "           in doubt %d (recovered %d), sent again %d, refused %d, redelivered %d\n", r.InDoubt, r.Recovered, r.Resent, r.Refused, r.Redelivered)
 	fmt.Fprintf(&b, "           send p50 %.1f ms, p99 %.1f ms, longest gap %.0f ms\n", r.SendP50MS, r.SendP99MS, r.LongestGapMS)
 	if len(r.Missing) > 0 {
 		fmt.Fprintf(&b, "           missing: %s\n", strings.Join(r.Missing, " "))

@@ -83,6 +83,9 @@ type Config struct {
 	// whole log, default 1 min.
 	ScrubPause     time.Duration
 	MaxConnections int // of STOMP clients, default 10,000
+	// StoreLimit is how many bytes all queues may hold before producers wait,
+	// default 0: any.
+	StoreLimit int64
 	// Policies of queues and topics, while this node leads. Give all nodes the
 	// same.
 	Policies policy.Table
@@ -186,6 +189,9 @@ func (c Config) Validate() error {
 	}
 	if c.ScrubRate < 0 {
 		bad("--scrub-rate is %d: it is a number of bytes per second", c.ScrubRate)
+	}
+	if c.StoreLimit < 0 {
+		bad("--store-limit is %d: it is a number of bytes", c.StoreLimit)
 	}
 	if c.CompactBytes < 0 {
 		bad("--compact-bytes is %d: it is a number of bytes", c.CompactBytes)

@@ -45,6 +45,7 @@ type Node struct {
 	trimNow  chan struct{} // capacity 1: wakes runTrim
 	refusals refusals
 	held     heldSnapshots
+	rates    rates
 
 	wg     sync.WaitGroup // writes to ZooKeeper under way
 	failed chan error     // capacity 1: the first error that ends the node

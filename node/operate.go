@@ -50,6 +50,7 @@ func refusal(err error) error {
 		{broker.ErrRef, http.StatusBadRequest, "bad_ref"},
 		{broker.ErrDestination, http.StatusBadRequest, "bad_destination"},
 		{broker.ErrMessageSize, http.StatusRequestEntityTooLarge, "too_large"},
+		{broker.ErrFull, http.StatusServiceUnavailable, "full"},
 		{broker.ErrDiskFull, http.StatusInsufficientStorage, "disk_full"},
 		{broker.ErrBusy, http.StatusServiceUnavailable, "busy"},
 		{broker.ErrNoQuorum, http.StatusServiceUnavailable, "no_quorum"},
@@ -73,7 +74,7 @@ func (o operator) Browse(_ context.Context, queue string, p adminapi.Browse) (ad
 }
 
 func (o operator) Publish(ctx context.Context, queue string, p adminapi.Publish) (string, error) {
-	_, b, err := o.lead()
+	l, b, err := o.lead()
 	if err != nil {
 		return "", err
 	}
@@ -88,6 +89,9 @@ func (o operator) Publish(ctx context.Context, queue string, p adminapi.Publish)
 		m.Headers = append(m.Headers, record.HeaderField{Name: h.Name, Value: h.Value})
 	}
 	id, err := b.Publish(ctx, queue, m)
+	if err == nil {
+		err = l.settle()
+	}
 	return id, refusal(err)
 }
 

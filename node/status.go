@@ -172,10 +172,14 @@ func (n *Node) Queues() []adminapi.Queue {
 		b := l.mu.broker
 		l.mu.Unlock()
 		if b != nil {
-			return b.Snapshot()
+			list := b.Snapshot()
+			n.rates.fill(list, time.Now())
+			return list
 		}
 	}
-	return broker.Sorted(broker.Rows(brokerIndex{n.store}.Queues()))
+	list := broker.Sorted(broker.Rows(brokerIndex{n.store}.Queues()))
+	n.rates.fill(list, time.Now())
+	return list
 }
 
 // processFigures refreshes the figures at most once a second: consoles poll

@@ -116,6 +116,8 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.browsed(msg)
 	case changedMsg:
 		m.changed(msg)
+	case tracedMsg:
+		m.traced(msg)
 	case taughtMsg:
 		m.taught(msg)
 	case tea.KeyMsg:

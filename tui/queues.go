@@ -8,6 +8,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"baton/demo/trace"
 	"baton/node/adminapi"
 	"baton/tui/component"
 	"baton/tui/data"
@@ -24,6 +25,8 @@ type Queues interface {
 	Publish(ctx context.Context, queue, text string) (id string, err error)
 	Purge(ctx context.Context, queue string) (adminapi.Progress, error)
 	MoveMessages(ctx context.Context, queue string, m adminapi.Move) (adminapi.Progress, error)
+	// Trace sends a message through a queue of its own and follows it.
+	Trace(ctx context.Context) (trace.Trace, error)
 }
 
 const pageQueue = "queue"
@@ -79,6 +82,8 @@ func queueActions() []action {
 		{ID: "queue.publish", Keys: []string{"p"}, Label: "publish", Help: "put a text into the queue", Scope: pageQueue, Short: true, Mutates: true, Enabled: open, Run: (*Model).askPublish},
 		{ID: "queue.move", Keys: []string{"M"}, Label: "move", Help: "move the message under the cursor, or all, to another queue; dead letters to where they came from", Scope: pageQueue, Mutates: true,
 			Enabled: open, Run: (*Model).askMove},
+		{ID: "trace", Keys: []string{"t"}, Label: "trace", Help: "send one message through a queue of its own and follow it: logs, commit, delivery, acknowledgement", Scope: pageQueue, Short: true, Mutates: true,
+			Enabled: func(v keymap.View) (bool, string) { return v.Queues, "no message can be sent from here" }, Run: (*Model).trace},
 		{ID: "queue.purge", Keys: []string{"P"}, Label: "purge", Help: "remove every message that no consumer has", Scope: pageQueue, Mutates: true, Enabled: open,
 			Danger: purgeWarning, Run: func(m *Model) { m.purge(m.queuePage().Queue()) }},
 	}
@@ -171,6 +176,56 @@ func progressText(verb string, p adminapi.Progress) string {
 		}
 	}
 	return text
+}
+
+// tracedMsg is a message's way.
+type tracedMsg struct {
+	trace trace.Trace
+	err   error
+}
+
+// trace follows a message outside Update.
+func (m *Model) trace() {
+	q, parent := m.cfg.Queues, m.ctx
+	m.say("a message is on its way"+m.cfg.Theme.Glyphs.Ellipsis, false)
+	m.cmds = append(m.cmds, func() tea.Msg {
+		ctx, cancel := context.WithTimeout(parent, queueTimeout)
+		defer cancel()
+		t, err := q.Trace(ctx)
+		return tracedMsg{t, err}
+	})
+}
+
+func (m *Model) traced(msg tracedMsg) {
+	if msg.err != nil {
+		m.say(msg.err.Error(), true)
+		return
+	}
+	m.flash = flash{until: m.flash.until}
+	m.open(&traced{msg.trace})
+}
+
+// traced shows a message's way; any key closes it.
+type traced struct{ trace.Trace }
+
+func (d *traced) key(m *Model, _ tea.KeyMsg) { m.close() }
+
+func (d *traced) render(_ *Model, f page.Frame) []string {
+	t, w := f.Theme, min(76, f.W)
+	lines := []string{" " + d.ID + t.Paint(style.Dim, "   position "+component.Grouped(d.Position)+" of the log"), ""}
+	for _, s := range d.Steps {
+		at, role := t.Glyphs.Unknown+" not seen", style.Warn
+		if s.At >= 0 {
+			at, role = fmt.Sprintf("+%.1f ms", float64(s.At.Microseconds())/1000), style.Accent
+		}
+		node := ""
+		if s.Node != "" {
+			node = t.Paint(style.Strong, component.Pad(s.Node, 5))
+		}
+		lines = append(lines, t.Paint(role, component.PadLeft(at, 12))+"  "+component.Pad(node, 5)+" "+s.What)
+	}
+	box := component.Box{Title: t.Paint(style.Strong, "one message's way"), Focus: true, Footer: t.Paint(style.Dim, "as seen from here; any key closes")}
+	return box.Render(t, lines, w, min(f.H, len(lines)+2))
 }
 
 // ask is a dialog with one line to type.

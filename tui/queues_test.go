@@ -10,6 +10,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/stretchr/testify/require"
 
+	"baton/demo/trace"
 	"baton/node/adminapi"
 )
 
@@ -49,6 +50,13 @@ func (s *shelf) Purge(_ context.Context, queue string) (adminapi.Progress, error
 func (s *shelf) MoveMessages(_ context.Context, queue string, m adminapi.Move) (adminapi.Progress, error) {
 	s.did = append(s.did, fmt.Sprintf("move %s %v all=%v to=%q", queue, m.Refs, m.All, m.To))
 	return adminapi.Progress{Done: 1, Total: 1, Finished: true}, s.err
+}
+
+func (s *shelf) Trace(context.Context) (trace.Trace, error) {
+	s.did = append(s.did, "trace")
+	ms := time.Millisecond
+	return trace.Trace{ID: "n1-1-12", Position: 1_048_210, Steps: []trace.Step{{What: "sent"}, {At: ms, What: "in the log", Node: "n1"}, {At: 2 * ms, What: "on disk", Node: "n2"},
+		{At: 3 * ms, What: "receipted: the producer hears success"}, {At: -1, What: "on disk", Node: "n3"}, {At: 9 * ms, What: "delivered to the consumer"}}}, s.err
 }
 
 // settle performs the commands that follow a key, and those that follow them,
@@ -114,10 +122,17 @@ func TestQueueScreen(t *testing.T) {
 	t.Run("read-only looks and changes nothing", func(t *testing.T) {
 		sh := &shelf{}
 		m := open(sh, Config{ReadOnly: true})
-		settle(t, m, "p", "x", "enter", "P", "y", "M", "enter")
+		settle(t, m, "p", "x", "enter", "P", "y", "M", "enter", "t")
 		for _, d := range sh.did {
 			require.Contains(t, d, "browse orders")
 		}
+	})
+	t.Run("a message is traced", func(t *testing.T) {
+		sh := &shelf{}
+		m := open(sh, Config{})
+		settle(t, m, "t")
+		require.Contains(t, sh.did, "trace")
+		golden(t, "trace-80", m.View())
 	})
 	t.Run("an error is shown", func(t *testing.T) {
 		m := open(&shelf{err: errors.New("node at 127.0.0.1:1 refused: needs a token")}, Config{})

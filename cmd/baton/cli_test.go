@@ -39,7 +39,7 @@ func commands(t *testing.T) []string {
 // initialised and waits for seconds.
 func TestHelpOnAMuteTerminal(t *testing.T) {
 	all := commands(t)
-	require.Subset(t, all, []string{"demo", "attach", "node", "zk", "status", "send", "receive", "transfer", "shutdown", "form"})
+	require.Subset(t, all, []string{"demo", "attach", "node", "zk", "status", "send", "receive", "forward", "queues", "browse", "purge", "move", "transfer", "shutdown", "form"})
 	for _, name := range append(all, "") {
 		t.Run(strings.TrimSpace("baton "+name), func(t *testing.T) {
 			args := append(strings.Fields(name), "--help")
@@ -102,6 +102,10 @@ func TestWhatIsTypedWrong(t *testing.T) {
 		{"send a b", "name the queue to send to"},
 		{"send orders --uri ftp://x:1", "--uri"},
 		{"receive", "name the queue to receive from"},
+		{"browse", "name the queue to browse, as in: baton browse orders"},
+		{"purge orders --zk 127.0.0.1:1", "this cannot be undone: say so with --yes"},
+		{"move orders --zk 127.0.0.1:1", "say where to"},
+		{"move orders --back --to x --zk 127.0.0.1:1", "say where to"},
 		{"shutdown", "say which node to stop, as in: baton shutdown n2"},
 		{"form --zk 127.0.0.1:1", "say so with --discard-history"},
 	} {
@@ -251,6 +255,36 @@ func TestCommandsOnALiveCluster(t *testing.T) {
 		require.Equal(t, outcome{stderr: "7 sent to /queue/bodies\n"}, o)
 		o = baton(t, "", append([]string{"receive", "bodies", "--count", "7", "--json"}, broker...)...)
 		require.Equal(t, 7, strings.Count(o.stdout, `"color":"red"`), o.stdout)
+	})
+	t.Run("look at messages, move and remove them", func(t *testing.T) {
+		lines := "one\ntwo \x1b[2J\nthree\n" + strings.Repeat("more\n", 700)
+		require.Zero(t, baton(t, lines, append([]string{"send", "a/b"}, broker...)...).code)
+		o := run(t, "", "browse", "/queue/a/b", "--count", "2")
+		require.Zero(t, o.code, o.stderr)
+		require.Contains(t, o.stdout, "\"one\"")
+		require.Contains(t, o.stdout, `two \x1b[2J`, "a terminal is not at the mercy of a message")
+		require.Equal(t, "there are more: --after 4-2\n", o.stderr)
+		o = run(t, "", "browse", "a/b", "--count", "0", "--json", "--after", "4-2")
+		require.Equal(t, 701, strings.Count(o.stdout, "\n"), "page after page")
+		var m struct{ Ref, Text string }
+		line, _, _ := strings.Cut(o.stdout, "\n")
+		require.NoError(t, json.Unmarshal([]byte(line), &m))
+		require.Equal(t, []string{"4-3", "three"}, []string{m.Ref, m.Text})
+
+		require.Equal(t, outcome{stdout: "2 moved, 1 left: some of the messages are not there any more\n"},
+			run(t, "", "move", "a/b", "--to", "/queue/c", "--message", "4-1,4-3", "--message", "4-9999"))
+		o = run(t, "", "queues")
+		require.Regexp(t, `(?m)^c +2 .*no consumer$`, o.stdout)
+		run(t, "", "purge", "none", "--yes").refused(t, 1, "no such queue")
+		o = run(t, "", "purge", "a/b", "--yes", "--delete", "--json")
+		require.Zero(t, o.code, o.stderr)
+		require.Contains(t, o.stdout, `{"done":701,"kept":0,"total":701,"finished":true}`)
+		o = run(t, "", "queues", "--json")
+		require.NotContains(t, o.stdout, `"a/b"`)
+		require.Contains(t, o.stdout, `"name":"c","depth":2`)
+		require.Equal(t, outcome{stdout: "0 moved, 2 left: some messages do not say which queue they came from: name the one to move them to\n"},
+			run(t, "", "move", "c", "--back"))
+		require.Equal(t, outcome{stdout: "2 purged\n"}, run(t, "", "purge", "c", "--yes"))
 	})
 	t.Run("status of a healthy cluster", func(t *testing.T) {
 		require.NoError(t, c.WaitHealthy(within(t)))

@@ -120,7 +120,7 @@ func (l *localCluster) Ledger() data.Ledger {
 	}
 	s, r := ld.Summary(), ld.Rates()
 	return data.Ledger{OK: true, Sent: s.Sent, Receipted: s.Receipted, Received: s.Received, Lost: l.overdue(ld, s),
-		Duplicates: s.Duplicates, OutOfOrder: s.OutOfOrder, InDoubt: s.InDoubt, Rate: r.Sent}
+		Duplicates: s.Duplicates, OutOfOrder: s.OutOfOrder, InDoubt: s.InDoubt + s.Resent, Rate: r.Sent}
 }
 
 // overdue counts receipted messages that can no longer be on their way. What

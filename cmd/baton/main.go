@@ -95,8 +95,9 @@ With a terminal and no subcommand it runs the demo: three nodes on this machine.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w (see: %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(demo, nodeCommand(), zkCommand(), statusCommand(), sendCommand(), receiveCommand(),
-		transferCommand(), shutdownCommand(), formCommand(), attachCommand(), replayCommand(), reportCommand(), benchCommand(), storeCommand())
+	root.AddCommand(demo, nodeCommand(), zkCommand(), statusCommand(), sendCommand(), receiveCommand(), forwardCommand(),
+		queuesCommand(), browseCommand(), purgeCommand(), moveCommand(),
+		transferCommand(), shutdownCommand(), formCommand(), attachCommand(), replayCommand(), reportCommand(), traceCommand(), benchCommand(), storeCommand())
 	for _, c := range root.Commands() {
 		bindSettings(c)
 	}

@@ -158,6 +158,18 @@ func leaderOf(t *testing.T, c *cluster.Cluster) string {
 
 func uri(c *cluster.Cluster) string { return strings.Join(c.StompAddresses(), ",") }
 
+// stompOf is where a node serves clients.
+func stompOf(t *testing.T, c *cluster.Cluster, node string) string {
+	t.Helper()
+	for i, name := range c.NodeNames() {
+		if name == node {
+			return c.StompAddresses()[i]
+		}
+	}
+	t.Fatalf("no node %s", node)
+	return ""
+}
+
 // process is a command that runs until the test ends.
 type process struct {
 	cmd   *exec.Cmd

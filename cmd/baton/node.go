@@ -121,6 +121,7 @@ func retentionFlags(c *cobra.Command, cfg *node.Config) {
 	f.DurationVar(&cfg.DedupWindow, "dedup-window", node.DefaultDedupWindow, "how long the id that a producer gave to a message suppresses another one of the same id")
 	f.Int64Var(&cfg.DedupCount, "dedup-count", node.DefaultDedupCount, "of how many messages at most the id is remembered")
 	f.Int64Var(&cfg.DedupBytes, "dedup-bytes", 0, "bytes of log that remembered ids may keep behind them; 0 = as --compact-bytes")
+	f.Int64Var(&cfg.StoreLimit, "store-limit", 0, "bytes that all queues may hold before producers wait; 0 = any number")
 	f.Int64Var(&cfg.CompactBytes, "compact-bytes", 0, "bytes of log that old messages may keep behind them before they are moved up; 0 = 8 segments")
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -35,21 +34,12 @@ func transferCommand() *cobra.Command {
 		Short: "Hand leadership to another node, without losing a message",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			token, err := readSecret("token-file", o.tokenFile)
+			admin, err := o.leader(cmd.Context())
 			if err != nil {
 				return err
-			}
-			d, err := discover(cmd.Context(), o.servers, o.path)
-			if err != nil {
-				return err
-			}
-			l, ok := d.leader()
-			if !ok {
-				return exitError{exitUnreachable, errors.New("no node leads: see baton status")}
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
-			admin := adminapi.Client{Address: l.member.Data.Admin, Token: token}
 			if err := admin.Transfer(ctx, to); err != nil {
 				return err
 			}

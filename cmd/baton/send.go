@@ -22,10 +22,11 @@ const uriDefault = "failover:(stomp://127.0.0.1:61613,stomp://127.0.0.1:61623,st
 // lineMax bounds one line of standard input, which becomes one message.
 const lineMax = 16 << 20
 
-// clientFlags say which broker to talk to.
+// clientFlags say which broker to talk to. resend is set by commands that send.
 type clientFlags struct {
 	uri, login, passFile string
 	timeout              time.Duration
+	resend               bool
 }
 
 func (f *clientFlags) add(c *cobra.Command) {
@@ -36,13 +37,21 @@ func (f *clientFlags) add(c *cobra.Command) {
 }
 
 func (f *clientFlags) dial() (*client.Client, error) {
-	cfg, err := client.ParseURI(f.uri)
+	return f.dialTo("uri", f.uri)
+}
+
+// dialTo dials the address that a flag names.
+func (f *clientFlags) dialTo(flag, uri string) (*client.Client, error) {
+	cfg, err := client.ParseURI(uri)
 	if err != nil {
-		return nil, usageError("--uri: %w", err)
+		return nil, usageError("--%s: %w", flag, err)
 	}
-	if cfg.Passcode, err = readSecret("passcode-file", f.passFile); err != nil {
-		return nil, err
+	if f.passFile != "" {
+		if cfg.Passcode, err = readSecret("passcode-file", f.passFile); err != nil {
+			return nil, err
+		}
 	}
+	cfg.Resend = f.resend
 	if f.login != "" {
 		cfg.Login = f.login
 	}
@@ -69,7 +78,7 @@ func outcome(err error) error {
 }
 
 func sendCommand() *cobra.Command {
-	var f clientFlags
+	f := clientFlags{resend: true}
 	var body, contentType string
 	var headers map[string]string
 	var count int
@@ -78,7 +87,9 @@ func sendCommand() *cobra.Command {
 		Use:   "send QUEUE",
 		Short: "Send messages to a queue and wait for the receipts",
 		Long: `Sends --body, --count times, or every line of standard input as a message. A message counts as sent
-when the broker has said that a quorum has it. QUEUE is a name or a destination such as /queue/orders.`,
+when the broker has said that a quorum has it. A message whose receipt was lost, as in a failover, is sent
+again under the same baton-dedup-id, so that the queue stores it once. QUEUE is a name or a destination such
+as /queue/orders.`,
 		Example: "  baton send orders --body hello\n  seq 1 1000 | baton send orders",
 		Args:    oneArgument("queue to send to"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -3,8 +3,9 @@
 //
 // A message is sent, then receipted, refused (the broker answered ERROR) or in
 // doubt (the connection was lost first); it is received any number of times,
-// and its ack is confirmed or not. In doubt messages are not sent again: each
-// id is attempted once, so whatever arrives twice is the broker's doing.
+// and its ack is confirmed or not. What was in doubt may be sent again under the
+// same duplicate-suppression id, which the broker has promised to store once:
+// so whatever arrives twice is the broker's doing.
 //
 //	lost          receipted and not received, though the queue was drained: violation
 //	phantom       received, never sent: violation
@@ -59,6 +60,7 @@ type Summary struct {
 	Receipted   uint64 `json:"receipted"`
 	Refused     uint64 `json:"refused"`
 	InDoubt     uint64 `json:"in_doubt"`
+	Resent      uint64 `json:"resent"`      // were in doubt, sent again, and have an outcome now
 	Received    uint64 `json:"received"`    // distinct messages
 	Outstanding uint64 `json:"outstanding"` // receipted and not received yet; lost, once the queue is drained
 	Acked       uint64 `json:"acked"`       // acks that the broker confirmed
@@ -153,6 +155,17 @@ func (l *Ledger) Receipted(k Key) { l.outcome(k, receipted, &l.sum.Receipted) }
 
 // Refused notes that the broker answered ERROR.
 func (l *Ledger) Refused(k Key) { l.outcome(k, refused, &l.sum.Refused) }
+
+// Resent notes that the message was in doubt and sent again; its outcome is
+// told besides.
+func (l *Ledger) Resent(k Key) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, e := l.find(k); e == nil {
+		panic(fmt.Sprintf("ledger: message %v was sent again and never sent", k))
+	}
+	l.sum.Resent++
+}
 
 // InDoubt notes that nobody knows.
 func (l *Ledger) InDoubt(k Key) { l.outcome(k, inDoubt, &l.sum.InDoubt) }

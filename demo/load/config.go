@@ -3,8 +3,8 @@
 // each consumer has a connection of its own, as separate programs would.
 //
 // A producer waits for the receipt of one message before it sends the next. A
-// send that ends in doubt is left in doubt: the next message has a fresh id,
-// so that whatever arrives twice is the broker's doing and not the producer's.
+// send that ends in doubt is sent again until it is receipted, under the same
+// duplicate-suppression id: what arrives twice was stored twice.
 // Every producer sends to one queue; the order of its messages is judged if
 // that queue has one consumer.
 //

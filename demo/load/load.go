@@ -73,10 +73,10 @@ func Start(cfg Config) (*Load, error) {
 	return l, nil
 }
 
-func (l *Load) client(idleProbe time.Duration) (*client.Client, error) {
+func (l *Load) client(resend bool, idleProbe time.Duration) (*client.Client, error) {
 	c, err := client.New(client.Config{
 		Addresses: l.cfg.Addresses, Login: l.cfg.Login, Passcode: l.cfg.Passcode,
-		IdleProbe: idleProbe, Logger: l.cfg.Logger,
+		Resend: resend, IdleProbe: idleProbe, Logger: l.cfg.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start load: %w", err)
@@ -85,7 +85,7 @@ func (l *Load) client(idleProbe time.Duration) (*client.Client, error) {
 }
 
 func (l *Load) startProducer(ctx context.Context, queue string, ordered bool) error {
-	c, err := l.client(0)
+	c, err := l.client(true, 0)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (l *Load) startProducer(ctx context.Context, queue string, ordered bool) er
 const idleProbe = time.Second
 
 func (l *Load) startConsumer(number int, queue string) error {
-	c, err := l.client(idleProbe)
+	c, err := l.client(false, idleProbe)
 	if err != nil {
 		return err
 	}
@@ -183,8 +183,11 @@ func (l *Load) send(ctx context.Context, c *client.Client, account int, dest str
 	k := l.book.Sent(account)
 	began := time.Now()
 	// Stopping the producers must not turn the last sends into doubts: a send
-	// under way may take its receipt timeout, bounded by Drain and Close.
+	// under way goes on until it is receipted, bounded by Drain and Close.
 	r, err := c.Send(l.ctx, dest, "application/octet-stream", body(k, l.cfg.BodySize), map[string]string{KeyHeader: k.String()})
+	if r.Attempts > 1 {
+		l.book.Resent(k)
+	}
 	switch {
 	case err == nil:
 		l.book.Receipted(k)

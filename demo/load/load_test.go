@@ -97,9 +97,33 @@ func TestFailoverLosesNothing(t *testing.T) {
 	require.NoError(t, l.Drain(within(t, patience)))
 	sum := l.Summary()
 	require.Empty(t, sum.Violations(true), "%+v", sum)
-	require.LessOrEqual(t, sum.InDoubt, uint64(4), "one per producer at most")
-	require.Equal(t, sum.Receipted+sum.Recovered, sum.Received)
+	require.Zero(t, sum.InDoubt, "what was in doubt was sent again")
+	require.LessOrEqual(t, sum.Resent, uint64(4), "one per producer at most")
+	require.Equal(t, sum.Receipted, sum.Received)
 	require.Zero(t, b.Depth("/queue/demo.orders"))
+}
+
+// A producer that cannot know whether its message was stored sends it again,
+// and it is there once.
+func TestResentIsStoredOnce(t *testing.T) {
+	journal := &bytes.Buffer{}
+	first, second := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
+	require.NoError(t, second.Close())
+	a := serve(t, first, journal, false)
+	l := start(t, load.Config{Addresses: []string{a.Addr(), second.Addr().String()}, Rate: 1000})
+	received(t, l, 20)
+	a.Mute(true) // stores on, and tells nobody
+	n := a.Stats().Enqueued
+	require.Eventually(t, func() bool { return a.Stats().Enqueued > n }, patience, time.Millisecond)
+	a.Close()
+	b := serve(t, listen(t, second.Addr().String()), journal, true)
+	received(t, l, l.Summary().Received+50)
+	require.NoError(t, l.Drain(within(t, patience)))
+	sum := l.Summary()
+	require.Empty(t, sum.Violations(true), "%+v", sum)
+	require.Positive(t, sum.Resent)
+	require.Positive(t, b.Stats().Duplicates)
+	require.Equal(t, sum.Sent, sum.Received)
 }
 
 // The judge must see what a broker that forgets does.

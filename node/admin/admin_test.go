@@ -29,10 +29,14 @@ func (f *fakeNode) Transfer(_ context.Context, to string) error { f.to = to; ret
 func (f *fakeNode) Shutdown()                                   { close(f.shutdown) }
 
 func start(t *testing.T, f *fakeNode, token string) (*adminapi.Client, *events.Ring) {
+	return startWith(t, f, &fakeOperator{}, token)
+}
+
+func startWith(t *testing.T, f *fakeNode, o admin.Operator, token string) (*adminapi.Client, *events.Ring) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ring := events.New("n1", 16, nil)
-	s := admin.Start(admin.Config{Listener: ln, Node: f, Events: ring, Token: token, Metrics: http.NotFoundHandler()})
+	s := admin.Start(admin.Config{Listener: ln, Node: f, Operator: o, Events: ring, Token: token, Metrics: http.NotFoundHandler()})
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)

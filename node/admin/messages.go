@@ -68,6 +68,9 @@ func (s *Server) handleMessages(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /v1/subscriptions/{client}/{name}", s.control(s.unsubscribe))
 }
 
+// name reads a name that is a segment of the path.
+func name(r *http.Request, segment string) string { return adminapi.ParseName(r.PathValue(segment)) }
+
 // number reads a query parameter between 0 and most.
 func number(r *http.Request, name string, def, most int) (int, error) {
 	text := r.URL.Query().Get(name)
@@ -91,7 +94,7 @@ func (s *Server) browse(w http.ResponseWriter, r *http.Request) {
 		badRequest(w, "%v", err)
 		return
 	}
-	page, err := s.cfg.Operator.Browse(r.Context(), r.PathValue("queue"), adminapi.Browse{After: r.URL.Query().Get("after"), Limit: limit, Body: body})
+	page, err := s.cfg.Operator.Browse(r.Context(), name(r, "queue"), adminapi.Browse{After: r.URL.Query().Get("after"), Limit: limit, Body: body})
 	if err != nil {
 		refuse(w, err)
 		return
@@ -123,7 +126,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 		badRequest(w, "the message has both text and body: give one of them")
 		return
 	}
-	id, err := s.cfg.Operator.Publish(r.Context(), r.PathValue("queue"), m)
+	id, err := s.cfg.Operator.Publish(r.Context(), name(r, "queue"), m)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -135,7 +138,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) purge(w http.ResponseWriter, r *http.Request) {
 	s.stream(w, func(tell func(adminapi.Progress)) (adminapi.Progress, error) {
-		return s.cfg.Operator.Purge(r.Context(), r.PathValue("queue"), tell)
+		return s.cfg.Operator.Purge(r.Context(), name(r, "queue"), tell)
 	})
 }
 
@@ -149,7 +152,7 @@ func (s *Server) move(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.stream(w, func(tell func(adminapi.Progress)) (adminapi.Progress, error) {
-		return s.cfg.Operator.Move(r.Context(), r.PathValue("queue"), m, tell)
+		return s.cfg.Operator.Move(r.Context(), name(r, "queue"), m, tell)
 	})
 }
 
@@ -187,11 +190,11 @@ func (s *Server) stream(w http.ResponseWriter, do func(tell func(adminapi.Progre
 }
 
 func (s *Server) deleteQueue(w http.ResponseWriter, r *http.Request) {
-	s.plain(w, s.cfg.Operator.DeleteQueue(r.Context(), r.PathValue("queue")))
+	s.plain(w, s.cfg.Operator.DeleteQueue(r.Context(), name(r, "queue")))
 }
 
 func (s *Server) unsubscribe(w http.ResponseWriter, r *http.Request) {
-	s.plain(w, s.cfg.Operator.Unsubscribe(r.Context(), r.PathValue("client"), r.PathValue("name")))
+	s.plain(w, s.cfg.Operator.Unsubscribe(r.Context(), name(r, "client"), name(r, "name")))
 }
 
 func (s *Server) plain(w http.ResponseWriter, err error) {

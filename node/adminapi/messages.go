@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // Bounds of browsing.
@@ -113,17 +114,18 @@ type Subscription struct {
 // queuePath makes a path of a queue's name, which may hold anything.
 func queuePath(queue, verb string) string { return "/v1/queues/" + escape(queue) + verb }
 
-// escape is url.PathEscape, and also keeps "." and ".." from being taken for
-// steps of a path.
-func escape(s string) string {
-	switch s {
-	case ".":
-		return "%2E"
-	case "..":
-		return "%2E%2E"
+// escape makes a segment of a path of a name. One that a server could take for
+// a step of the path has a tilde put before it, and so has one that begins with
+// a tilde; ParseName takes it away.
+func escape(name string) string {
+	if name == "." || name == ".." || name == "/" || strings.HasPrefix(name, "~") {
+		name = "~" + name
 	}
-	return url.PathEscape(s)
+	return url.PathEscape(name)
 }
+
+// ParseName returns the name that a decoded segment of a path stands for.
+func ParseName(segment string) string { return strings.TrimPrefix(segment, "~") }
 
 // Browse asks the leader for a part of a queue.
 func (c *Client) Browse(ctx context.Context, queue string, b Browse) (Page, error) {

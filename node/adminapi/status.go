@@ -1,6 +1,10 @@
 package adminapi
 
-import "time"
+import (
+	"strings"
+	"time"
+	"unicode"
+)
 
 // Role of a node.
 const (
@@ -197,15 +201,40 @@ type Queue struct {
 	Acked     uint64 `json:"acked"`     // ever
 	OldestMS  int64  `json:"oldest_ms"` // age of the message at the head, 0 if empty
 
-	Duplicates uint64 `json:"duplicates"` // sends suppressed by their id, ever
-	// What follows is the leader's alone. The counts are since it leads.
-	Delayed          int    `json:"delayed"` // came back, and wait for their redelivery
-	Redelivered      uint64 `json:"redelivered"`
-	Expired          uint64 `json:"expired"`
-	DeadLettered     uint64 `json:"dead_lettered"`               // came back too often, or were refused for good
-	Discarded        uint64 `json:"discarded"`                   // of those two, what no dead-letter queue keeps
-	Blocked          string `json:"blocked,omitempty"`           // why producers wait for room; "" = none does
+	// Of the queue of a durable subscription; "" of others.
+	ClientID     string `json:"client_id,omitempty"`
+	Subscription string `json:"subscription,omitempty"`
+
+	InRate     float64 `json:"in_rate"`    // messages per second, recently
+	OutRate    float64 `json:"out_rate"`   // the same of those that left
+	Duplicates uint64  `json:"duplicates"` // ever: not taken, for their id was there
+
+	// Since this leadership began.
+	Redelivered  uint64 `json:"redelivered"`   // times that a message came back and that counted
+	Expired      uint64 `json:"expired"`       // messages
+	DeadLettered uint64 `json:"dead_lettered"` // messages that came back too often, or were refused for good
+	Discarded    uint64 `json:"discarded"`     // of these two, those that no dead-letter queue keeps
+
+	Delayed int `json:"delayed,omitempty"` // messages that came back and wait for their time
+	// Waiting says why messages that are in the queue are not delivered, "" if
+	// they are, and Blocked why its producers wait, "" if they do not.
+	Waiting          string `json:"waiting,omitempty"`
+	Blocked          string `json:"blocked,omitempty"`
 	BlockedProducers int    `json:"blocked_producers,omitempty"` // connections that wait
+}
+
+// Label names the queue for people and for metrics: printable characters only.
+func (q Queue) Label() string {
+	name := q.Name
+	if q.Subscription != "" {
+		name = "durable:" + q.ClientID + ":" + q.Subscription
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, name)
 }
 
 // Error is the answer to a request that failed.

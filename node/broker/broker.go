@@ -162,7 +162,7 @@ func (b *Broker) addLocked(name string) *queue {
 	if q != nil {
 		return q
 	}
-	q = newQueue(b, name, b.queuePolicy(name))
+	q = newQueue(b, name, b.policyOf(name))
 	b.queues.byName[name] = q
 	if _, orphan := b.durableOf(name); orphan {
 		b.purges.add(name)

@@ -165,6 +165,9 @@ type Config struct {
 	MemoryBytes        int64 // of all of them; 256 MiB
 	Temporaries        int   // temporary destinations of one session; 1000
 
+	Durables  int // durable subscriptions, and consumers of virtual topics; 10000
+	Consumers int // all of them, one to many queues counted in each; 1000000
+
 	// OnFailure is called once, when index or log cannot be read. The queue is
 	// not dispatched any more: a message is never skipped. May be nil.
 	OnFailure func(error)
@@ -188,6 +191,8 @@ func (c Config) withDefaults() Config {
 	set(&c.SubscriberMessages, 10000)
 	set(&c.SubscriberBytes, 8<<20)
 	set(&c.Temporaries, 1000)
+	set(&c.Durables, 10000)
+	set(&c.Consumers, 1_000_000)
 	if c.MemoryBytes == 0 {
 		c.MemoryBytes = 256 << 20
 	}
@@ -247,6 +252,7 @@ func (c Config) Validate() error {
 		{"ProposalBytes", c.ProposalBytes}, {"StoreBytes", c.StoreBytes},
 		{"SubscriberMessages", int64(c.SubscriberMessages)}, {"SubscriberBytes", int64(c.SubscriberBytes)},
 		{"MemoryBytes", c.MemoryBytes}, {"Temporaries", int64(c.Temporaries)},
+		{"Durables", int64(c.Durables)}, {"Consumers", int64(c.Consumers)},
 		{"Transactions", int64(c.Transactions)}, {"TransactionBytes", int64(c.TransactionBytes)},
 		{"TransactionMemory", c.TransactionMemory}, {"TransactionTimeout", int64(c.TransactionTimeout)},
 	} {

@@ -36,6 +36,41 @@
 // lane the order is the log's. A message goes before all of lower lanes that are
 // not delivered yet, also when either is in the index alone.
 //
+// # Destinations
+//
+// A message is routed once, when it is sent, by router: to queues of the log,
+// one copy in each, all in one batch; and to queues in memory, which get it when
+// that batch is committed, in the order of the session.
+//
+//	/queue/a            the queue
+//	/topic/t            the queue of each durable subscription, and of each group
+//	                    of consumers of a virtual topic; each other subscriber's
+//	                    queue in memory
+//	/temp-queue/x       a queue in memory
+//	/temp-topic/x       each subscriber's queue in memory
+//
+// A queue in memory is a queue like any other, so everything that consumers can
+// do works on it; but its acks are proposed to nobody, and it is bounded: a
+// subscriber that does not keep up loses its oldest messages, a full temporary
+// queue refuses new ones. A durable subscription is a record of the log. The
+// name of its queue has the position of that record, so one that is made anew
+// begins empty; what is left of the old one runPurges removes.
+//
+// A consumer of several queues is a bundle of subscriptions, one in each, with
+// one prefetch. Those for a pattern are added as queues appear.
+//
+// # Who gets a message
+//
+// If a queue has exclusive consumers, the first of them alone; then the highest
+// priority; then in turn. A group of messages stays with the consumer that got
+// its first one until that leaves: which group a message is of is not in the
+// index, so messages are read before they are given away. Messages of a group
+// whose consumer is busy are passed over within the window.
+//
+// A consumer with a selector does not wait for its messages to come into the
+// window. It walks along the queue by itself, looks at each message once, and
+// takes what it wants out of turn; the others find it gone.
+//
 // # Deadlines
 //
 // The index keeps the messages with deadlines of all queues in their order.
@@ -69,6 +104,10 @@
 //	Broker    owns the table of queues; runAcks, which proposes the acks of
 //	          auto-mode deliveries, one batch in flight; and runChores, which does
 //	          so with what needs room on the disk.
+//	          runPurges empties and deletes queues of durable subscriptions that
+//	          are no more.
+//	browser   has a goroutine of its own while it shows a queue.
+//	bundle    has one, for a moment, when legs that wait may go on.
 //	queue     owns its entries and its consumers. While it has work that a
 //	          consumer could take, exactly one runDispatch goroutine exists.
 //	Session   belongs to one connection. Its reader alone calls its methods, but
@@ -80,9 +119,9 @@
 //
 // In this order; Propose, Scan and Enqueued (of Messages) run under none:
 //
-//	Broker.queues -> queue.mu -> locks of Client
+//	Broker.queues -> Broker.topics -> temporary.mu -> queue.mu -> bundle.mu -> locks of Client
 //	Session.open -> queue.mu
 //	flow of a queue -> queue.mu, Session.parked
-//	Session.mu -> locks of Client
-//	Broker.autos, Broker.chores, Broker.life: nothing is locked under them
+//	Session.mu -> Broker.topics, locks of Client
+//	Broker.autos, Broker.chores, Broker.purges, Broker.life: nothing is locked under them
 package broker

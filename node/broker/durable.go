@@ -118,9 +118,9 @@ func (b *Broker) durableOf(queue string) (d *durable, orphan bool) {
 	return nil, true
 }
 
-// queuePolicy returns the policy of a queue of the log: that of a durable
+// policyOf returns the policy of a queue of the log: that of a durable
 // subscription is its topic's.
-func (b *Broker) queuePolicy(queue string) policy.Policy {
+func (b *Broker) policyOf(queue string) policy.Policy {
 	if d, _ := b.durableOf(queue); d != nil {
 		return b.cfg.Policies.Of(destination.Topic, d.Destination)
 	}
@@ -194,10 +194,13 @@ func (s *Session) ensure(want record.Subscribe) (queue string, err error) {
 	id := durableID{want.ClientID, want.Name}
 	for {
 		t.RLock()
-		d := t.durables[id]
+		d, n := t.durables[id], len(t.durables)
 		t.RUnlock()
 		if d != nil && d.Subscribe == want {
 			return d.queue, nil
+		}
+		if d == nil && n >= s.b.cfg.Durables {
+			return "", fmt.Errorf("%w: there are %d durable subscriptions, which is the limit; remove some by UNSUBSCRIBE with their names", ErrDestination, n)
 		}
 		if err := s.record(id, record.TypeSubscribe, want.AppendTo); err != nil {
 			return "", err

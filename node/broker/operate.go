@@ -115,8 +115,8 @@ func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
 }
 
 // Publish puts a message into a queue. It returns the id of the message when
-// it is committed. Errors: ErrDestination, ErrMessageSize, those of a Proposer,
-// of ctx, ErrClosed.
+// it is committed. Unlike a session's it does not wait for room. Errors:
+// ErrDestination, ErrMessageSize, ErrFull, those of a Proposer, of ctx, ErrClosed.
 func (b *Broker) Publish(ctx context.Context, queue string, m record.Message) (string, error) {
 	if err := checkQueue(queue); err != nil {
 		return "", err
@@ -128,6 +128,9 @@ func (b *Broker) Publish(ctx context.Context, queue string, m record.Message) (s
 	if err := admits(queueOf(queue), p, &m); err != nil {
 		return "", err
 	}
+	if err := b.room(queue, &m); err != nil {
+		return "", err
+	}
 	m.ID = b.nextID(nil)
 	if m.Timestamp == 0 {
 		m.Timestamp = b.cfg.Now().UnixMilli()
@@ -136,6 +139,23 @@ func (b *Broker) Publish(ctx context.Context, queue string, m record.Message) (s
 	batch := record.NewBatch(len(m.Body) + 1024)
 	batch.Add(record.TypeEnqueue, record.Enqueue{Queue: destination.Lane(queue, m.Priority), Message: m}.AppendTo)
 	return m.ID, b.proposeWait(ctx, batch)
+}
+
+// room is ErrFull if a queue has none for a message.
+func (b *Broker) room(queue string, m *record.Message) error {
+	if err := b.storage.check(b); err != nil {
+		return err
+	}
+	q := b.find(queue)
+	if q == nil {
+		return nil
+	}
+	most := &q.policy.Limits
+	messages, bytes := q.stored()
+	if most.Messages > 0 && messages >= most.Messages || most.Bytes > 0 && messages > 0 && bytes+int64(messageSize(m)) > most.Bytes {
+		return fmt.Errorf("%w: queue %q has %d messages, %d bytes", ErrFull, queue, messages, bytes)
+	}
+	return nil
 }
 
 // proposeWait proposes a batch and returns what becomes of it.
@@ -164,8 +184,9 @@ func (b *Broker) Purge(ctx context.Context, name string, tell func(adminapi.Prog
 
 // Move puts messages of a queue into another one, or, with to "", to where they
 // came from before they became dead letters. refs names them, nil means all
-// that are there when it begins. Each is moved as a whole or not at all. Errors
-// are as of Purge, and ErrRef, ErrDestination.
+// that are there when it begins. Each is moved as a whole or not at all; the
+// limits of the other queue do not hold it up. Errors are as of Purge, and
+// ErrRef, ErrDestination.
 func (b *Broker) Move(ctx context.Context, name, to string, refs []string, tell func(adminapi.Progress)) (adminapi.Progress, error) {
 	if name == destination.Schedule {
 		return adminapi.Progress{}, fmt.Errorf("%w (scheduled messages have a destination already)", ErrDestination)

@@ -12,6 +12,8 @@ import (
 	"baton/node/adminapi"
 	"baton/node/broker"
 	"baton/node/broker/brokertest"
+	"baton/node/broker/destination"
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -251,4 +253,44 @@ func TestDeleteQueue(t *testing.T) {
 	require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", ""))
 	require.NoError(t, c.sess.Flush())
 	require.Zero(t, log.Depth("q"))
+}
+
+func TestPublishRespectsLimits(t *testing.T) {
+	b := brokertest.NewLog().Broker(t, limited(policy.Limits{Messages: 2, MessageSize: 10}))
+	put(t, b, "q", 4, "1", "2")
+	_, err := b.Publish(context.Background(), "q", record.Message{Body: []byte("3")})
+	require.ErrorIs(t, err, broker.ErrFull)
+	_, err = b.Publish(context.Background(), "r", record.Message{Body: make([]byte, 11)})
+	require.ErrorIs(t, err, broker.ErrMessageSize)
+}
+
+func TestRemoveDurable(t *testing.T) {
+	log := brokertest.NewLog()
+	b := log.Broker(t)
+	batch := record.NewBatch(100)
+	batch.Add(record.TypeSubscribe, record.Subscribe{ClientID: "c", Name: "s", Destination: "t.>", Selector: "a = 1", NoLocal: true}.AppendTo)
+	batch.Add(record.TypeSubscribe, record.Subscribe{ClientID: "c", Name: "used", Destination: "t.>"}.AppendTo)
+	log.Propose(batch, func(err error) { require.NoError(t, err) })
+	list := b.DurableSubscriptions()
+	require.Len(t, list, 2)
+	queue := list[0].Queue
+	require.Equal(t, adminapi.Subscription{ClientID: "c", Name: "s", Destination: "/topic/t.>", Selector: "a = 1", NoLocal: true, Queue: queue}, list[0])
+	require.ErrorIs(t, b.RemoveDurable(context.Background(), "c", "x"), broker.ErrNoSubscription)
+
+	batch = record.NewBatch(100)
+	for range 3 {
+		batch.Add(record.TypeEnqueue, record.Enqueue{Queue: queue, Message: record.Message{ID: "m", Priority: 4}}.AppendTo)
+	}
+	log.Propose(batch, func(err error) { require.NoError(t, err) })
+	require.EqualValues(t, 3, b.DurableSubscriptions()[0].Depth)
+	require.Len(t, browse(t, b, queue, 10), 3, "it can be browsed")
+	require.NoError(t, b.RemoveDurable(context.Background(), "c", "s"))
+	require.Len(t, b.DurableSubscriptions(), 1)
+	eventually(t, "its queue goes", func() bool { _, ok := log.Queue(queue); return !ok })
+
+	c := attach(t, b)
+	c.sess.Identify("c")
+	_, err := c.sess.Subscribe(broker.SubscribeOptions{From: []destination.Destination{{Kind: destination.Topic, Name: "t.>", Pattern: true}}, Durable: "used", Prefetch: 1})
+	require.NoError(t, err)
+	require.ErrorIs(t, b.RemoveDurable(context.Background(), "c", "used"), broker.ErrInUse)
 }

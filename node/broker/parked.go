@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -140,14 +141,16 @@ func (s *Session) await(timer *time.Timer, left time.Duration) bool {
 // sendParcel proposes a parcel for which there is room.
 func (s *Session) sendParcel(x *parcel) {
 	if x.t != nil {
-		s.proposeTransaction(x.t, x.g.ops, x.demands) // an error means that the session is closed
+		if err := s.proposeTransaction(x.t, x.g.ops, x.demands); errors.Is(err, ErrTransaction) {
+			s.refuseParcel(x, err)
+		}
 		return
 	}
 	x.g.unit.reserved = x.demands
 	s.propose(x.g, x.g.unit.seal())
 }
 
-// refuseParcel tells the client that there was no room.
+// refuseParcel tells the client why a parcel will not be sent.
 func (s *Session) refuseParcel(x *parcel, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

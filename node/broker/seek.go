@@ -70,7 +70,10 @@ func (q *queue) nextSeeker() *Subscription {
 
 // unseen says whether there is a message that a consumer has not looked at.
 func (c *Subscription) unseen() bool {
-	return len(c.seek.back) > 0 || slices.ContainsFunc(c.q.lanes, func(l *lane) bool { return c.seek.next[l] <= l.last && l.last > 0 && l.hasSince(c.seek.next[l]) })
+	return len(c.seek.back) > 0 || slices.ContainsFunc(c.q.lanes, func(l *lane) bool {
+		from := c.seek.next[l]
+		return from <= l.last && l.last > 0 && l.hasSince(from)
+	})
 }
 
 // hasSince says whether there may be a message from a sequence on that was not
@@ -98,8 +101,11 @@ func (q *queue) look(c *Subscription, picks []pick) ([]pick, error) {
 	for i := range list {
 		x := &list[i]
 		if bytes > 0 && bytes+x.en.size > seekStepBytes {
-			next = map[*lane]record.Sequence{x.en.lane: x.en.seq}
-			q.postpone(c, list[i:])
+			if next == nil { // they came back
+				q.postpone(c, list[i:])
+			} else {
+				next = map[*lane]record.Sequence{x.en.lane: x.en.seq}
+			}
 			break
 		}
 		if x.msg == nil {

@@ -58,14 +58,22 @@ func newRouter(b *Broker, from *Session) *router {
 // stored. m.ID is set by the broker. Nothing of m is kept. Errors:
 // ErrDestination, ErrMessageSize, ErrTransaction, ErrClosed.
 func (s *Session) Send(to []destination.Destination, m record.Message, tx, receipt string) error {
-	if err := s.identify(&m); err != nil {
+	s.message = m // of the session, so that it is not allocated anew for each frame
+	err := s.send(to, tx, receipt)
+	s.message = record.Message{}
+	return err
+}
+
+func (s *Session) send(to []destination.Destination, tx, receipt string) error {
+	m := &s.message
+	if err := s.identify(m); err != nil {
 		return s.Refuse(tx, err)
 	}
-	size, err := s.router.route(to, &m)
+	size, err := s.router.route(to, m)
 	if err != nil {
 		return s.Refuse(tx, err)
 	}
-	return s.routed(m, size, tx, receipt)
+	return s.routed(*m, size, tx, receipt)
 }
 
 // identify checks a message and gives it an id.
@@ -90,7 +98,11 @@ func (s *Session) routed(m record.Message, size int, tx, receipt string) error {
 		return s.added(Op{OpSend, receipt, true})
 	}
 	op := Op{OpSend, receipt, len(s.router.targets) == 0}
-	if s.roomFor(s.router.demands) != nil {
+	if s.mustWait(s.router.demands, !op.Local) {
+		if err := s.Flush(); err != nil { // what was gathered goes first
+			s.router.drop()
+			return err
+		}
 		x := &parcel{g: &group{ops: []Op{op}}, demands: slices.Clone(s.router.demands), until: s.b.cfg.Now().Add(s.router.wait)}
 		s.router.addTo(&x.g.unit, m, 0)
 		return s.park(x)
@@ -100,13 +112,10 @@ func (s *Session) routed(m record.Message, size int, tx, receipt string) error {
 	return s.added(op)
 }
 
-// roomFor reserves room. If there is none, or something waits for it already,
-// what is to be sent must wait, too.
-func (s *Session) roomFor(demands []demand) error {
-	if s.parked.some() {
-		return ErrFull
-	}
-	return s.reserve(demands)
+// mustWait reserves room, unless nothing is to be stored. If there is none, or
+// something waits for it already, what is to be sent must wait, too.
+func (s *Session) mustWait(demands []demand, stored bool) bool {
+	return s.parked.some() || stored && s.reserve(demands) != nil
 }
 
 // begin forgets the message before.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"sync"
@@ -43,6 +44,7 @@ type Session struct {
 	hint    int // size of the last batch
 	ops     []Op
 	router  *router
+	message record.Message // the one that is being sent
 	scratch []byte
 	subs    []*Subscription
 	aliases map[destination.Destination]*temporary // of this session
@@ -139,6 +141,16 @@ func (u *unit) failed(b *Broker) {
 	for _, a := range u.acks {
 		a.lane.q.ackFailed(a.entries)
 	}
+}
+
+// inDoubt is for a unit that is in the log and not committed in time. What it
+// acknowledges is not given to anybody else: if this leadership lasts it will
+// be gone, and with it a transaction's messages will be there; if not, the next
+// leader knows.
+func (u *unit) inDoubt(b *Broker) {
+	b.giveRoom(u.published)
+	u.published = nil
+	u.settled()
 }
 
 // settled removes what a unit has acknowledged of queues in memory: of the
@@ -269,10 +281,13 @@ func (s *Session) settle(g *group, err error) {
 	s.b.inTransaction.Add(int64(-g.counted))
 	s.b.gate.leave(int64(g.bytes))
 	unreserve(g.unit.reserved)
-	if err != nil {
-		g.unit.failed(s.b)
-	} else {
+	switch {
+	case err == nil:
 		g.unit.settled()
+	case errors.Is(err, ErrNoQuorum):
+		g.unit.inDoubt(s.b)
+	default:
+		g.unit.failed(s.b)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,8 +20,14 @@ func Rows(infos []QueueInfo) map[string]adminapi.Queue {
 			continue
 		}
 		row := rows[name]
-		rows[name] = adminapi.Queue{Name: name, Depth: row.Depth + i.Depth, Bytes: row.Bytes + i.Bytes,
-			Enqueued: row.Enqueued + i.Enqueued, Acked: row.Acked + i.Acked, Duplicates: row.Duplicates + i.Duplicates}
+		row.Name = name
+		row.ClientID, row.Subscription, _, _ = destination.SplitDurable(name)
+		row.Depth += i.Depth
+		row.Bytes += i.Bytes
+		row.Enqueued += i.Enqueued
+		row.Acked += i.Acked
+		row.Duplicates += i.Duplicates
+		rows[name] = row
 	}
 	return rows
 }
@@ -31,19 +37,17 @@ func Sorted(rows map[string]adminapi.Queue) []adminapi.Queue {
 	return slices.SortedFunc(maps.Values(rows), func(x, y adminapi.Queue) int { return strings.Compare(x.Name, y.Name) })
 }
 
-// Snapshot returns all queues, sorted by name: counts from the index, pending
-// and consumers from here. It reads the index and, for a queue that nobody
-// consumes, one entry to know its age.
+// Snapshot returns all queues, sorted by name: counts from the index, the rest
+// from here. It reads the index and, for a queue that nobody consumes, one entry
+// to know its age.
 func (b *Broker) Snapshot() []adminapi.Queue {
 	rows := Rows(b.cfg.Index.Queues())
 	now := b.cfg.Now().UnixMilli()
 	for _, q := range b.sortedQueues() {
 		row := rows[q.name]
 		row.Name = q.name
-		oldest := int64(0)
 		row.BlockedProducers, row.Blocked = q.blocked()
-		oldest = q.summary(&row)
-		if oldest > 0 && row.Depth > 0 {
+		if oldest := q.summary(&row); oldest > 0 && row.Depth > 0 {
 			row.OldestMS = max(now-oldest, 0)
 		}
 		rows[q.name] = row
@@ -56,6 +60,7 @@ func (b *Broker) Snapshot() []adminapi.Queue {
 func (q *queue) summary(row *adminapi.Queue) (oldest int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	work := false
 	for i := 0; i < len(q.lanes); i++ { // peek gives the lock away: there may be more lanes
 		l := q.lanes[i]
 		if l.front() == nil && len(l.delivered) == 0 && l.tail <= l.last && !q.dispatching && !q.broken {
@@ -69,11 +74,28 @@ func (q *queue) summary(row *adminapi.Queue) (oldest int64) {
 		if first := l.oldest(); first > 0 && (oldest == 0 || first < oldest) {
 			oldest = first
 		}
+		work = work || l.hasWork()
 	}
 	row.Consumers, row.Delayed = len(q.consumers), len(q.delayed)
-	row.Redelivered, row.Expired = q.counters.Redelivered, q.counters.Expired
-	row.DeadLettered, row.Discarded = q.counters.DeadLettered, q.counters.Discarded
+	c := q.counters
+	row.Redelivered, row.Expired, row.DeadLettered, row.Discarded = c.Redelivered, c.Expired, c.DeadLettered, c.Discarded
+	row.Waiting = q.waiting(work)
 	return oldest
+}
+
+// waiting says why messages are not delivered. work: there are some that could.
+func (q *queue) waiting(work bool) string {
+	switch {
+	case q.broken:
+		return "the index or the log cannot be read"
+	case !work:
+		return ""
+	case len(q.consumers) == 0:
+		return "no consumer"
+	case q.able == 0:
+		return "no consumer can take more now: each has as many messages as it takes before it acknowledges some, or does not read"
+	}
+	return ""
 }
 
 // consumed is the number of the queue's consumers.

@@ -19,6 +19,9 @@ type SubscribeOptions struct {
 	// not one.
 	Durable  string
 	Selector *selector.Selector // nil: every message
+	// Browse is for one queue: the consumer is shown its messages and takes none.
+	// The last delivery says End.
+	Browse bool
 	// NoLocal is for topics: nothing that this session has sent.
 	NoLocal bool
 	// Exclusive is for queues: while the consumer is there others get nothing.
@@ -37,9 +40,21 @@ func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
 	if o.Prefetch < 1 {
 		return nil, fmt.Errorf("broker: prefetch is %d, must be at least 1", o.Prefetch)
 	}
+	if err := s.b.roomForConsumers(o.From); err != nil {
+		return nil, err
+	}
 	sub := &Subscription{
 		Data: o.Data, b: s.b, client: s.client, session: s,
 		mode: o.Mode, prefetch: min(o.Prefetch, s.b.cfg.PrefetchMax), options: &o,
+	}
+	if o.Browse {
+		w, err := s.browse(sub, &o)
+		if err != nil {
+			return nil, err
+		}
+		sub.via = w
+		s.subs = append(s.subs, sub)
+		return sub, nil
 	}
 	if o.Durable != "" {
 		p, err := s.subscribeDurable(&o)
@@ -81,4 +96,27 @@ func (s *Session) placeOf(d destination.Destination, o *SubscribeOptions) (place
 		return s.subscribeTopic(d, o), nil
 	}
 	return s.subscribeTemporary(d, o)
+}
+
+// roomForConsumers refuses a consumer of more queues than are left. Those that
+// come later are not counted here: each has a sender or a consumer of its own.
+func (b *Broker) roomForConsumers(from []destination.Destination) error {
+	n, most := int(b.subscriptions.Load()), b.cfg.Consumers
+	b.queues.RLock()
+	defer b.queues.RUnlock()
+	for _, d := range from {
+		if d.Kind != destination.Queue || !d.Pattern {
+			n++
+			continue
+		}
+		for range b.queues.names.Matching(d.Name) {
+			if n++; n > most {
+				break
+			}
+		}
+	}
+	if n > most {
+		return fmt.Errorf("%w: there would be %d consumers, of which %d is the limit", ErrDestination, n, most)
+	}
+	return nil
 }

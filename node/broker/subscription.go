@@ -41,6 +41,7 @@ type Delivery struct {
 	Message      *record.Message
 	Destination  string // where it comes from; "" if that is what was subscribed to
 	Tag          uint64 // names the delivery on this subscription, rising from 1
+	End          bool   // no message: a browser has seen all
 	First        bool   // of its group for this consumer
 	Redelivered  bool   // the message was delivered before
 	Redeliveries int    // how often it came back and that counted

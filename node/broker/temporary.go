@@ -18,7 +18,6 @@ type temporary struct {
 	q     *queue // of a temporary queue
 
 	mu          sync.Mutex
-	closed      bool
 	subscribers []*topicSubscriber // of a temporary topic
 }
 

@@ -79,17 +79,31 @@ func (s *Session) Commit(name, receipt string) error {
 	}
 	ops := []Op{{OpCommit, receipt, false}}
 	if t.batch != nil || len(t.published) > 0 { // acks alone need no room
-		if why := s.roomFor(t.demands); why != nil {
+		if s.mustWait(t.demands, t.batch != nil) {
 			return s.park(&parcel{g: &group{ops: ops, unit: t.unit}, t: t, demands: t.demands, until: s.b.cfg.Now().Add(t.wait)})
 		}
 	}
 	return s.proposeTransaction(t, ops, t.demands)
 }
 
-// proposeTransaction proposes a transaction for which room is reserved.
+// proposeTransaction proposes a transaction for which room is reserved. Errors:
+// ErrTransaction if a message that it acknowledges is gone: an operator has
+// moved or removed it. ErrClosed.
 func (s *Session) proposeTransaction(t *transaction, ops []Op, reserved []demand) error {
+	gone := 0
 	for i := range t.acks {
+		before := len(t.acks[i].entries)
 		t.acks[i].entries = t.acks[i].lane.q.awaitHeld(t.acks[i].entries)
+		gone += before - len(t.acks[i].entries)
+	}
+	if gone > 0 {
+		unreserve(reserved)
+		for _, a := range t.acks {
+			a.lane.q.ackFailed(a.entries)
+		}
+		t.acks = nil
+		t.rollBack(s.b, true)
+		return fmt.Errorf("%w: it was rolled back: %d of the messages that it acknowledges are gone from their queues", ErrTransaction, gone)
 	}
 	for _, n := range t.nacks {
 		n.lane.q.nackHeld(n.entries)

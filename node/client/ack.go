@@ -30,7 +30,7 @@ func (m *Message) AckStart(done func(error)) error {
 		case err != nil:
 			done(fmt.Errorf("ACK message %s: %w: %w", m.ID, ErrInDoubt, err))
 		case f.Command == frame.ERROR:
-			done(fmt.Errorf("ACK message %s: %w: %s", m.ID, ErrRefused, errorText(f)))
+			done(fmt.Errorf("ACK message %s: %w", m.ID, refused(f)))
 		default:
 			done(nil)
 		}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -19,6 +20,7 @@ const closeWait = 500 * time.Millisecond
 // concurrent use.
 type Client struct {
 	cfg    Config
+	name   string          // differs from that of any other client, past ones included
 	ctx    context.Context // its lifecycle
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -38,7 +40,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg.withDefaults(), changed: make(chan struct{}), subs: map[string]*Subscription{}}
+	c := &Client{cfg: cfg.withDefaults(), name: rand.Text(), changed: make(chan struct{}), subs: map[string]*Subscription{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.wg.Add(1)
 	go c.runSessions()

@@ -123,21 +123,66 @@ func TestInDoubt(t *testing.T) {
 		require.ErrorIs(t, err, client.ErrInDoubt)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
-	t.Run("sent again if so configured", func(t *testing.T) {
+	t.Run("sent again if so configured, under the same name", func(t *testing.T) {
 		s := serve(t, "127.0.0.1:0", nil)
 		c := connect(t, client.Config{Addresses: []string{s.Addr()}, Resend: true})
+		require.NoError(t, c.Wait(within(t)))
+		for i, headers := range []map[string]string{{"id": "7"}, nil, {client.DedupHeader: "mine"}} {
+			s.Mute(true)
+			done := make(chan error, 1)
+			go func() {
+				r, err := c.Send(within(t), "/queue/a", "", []byte("x"), headers)
+				if err == nil && r.Attempts != 2 {
+					err = fmt.Errorf("sent %d times", r.Attempts)
+				}
+				done <- err
+			}()
+			require.Eventually(t, func() bool { return s.Depth("/queue/a") == i+1 }, patience, time.Millisecond)
+			s.Drop()
+			s.Mute(false)
+			require.NoError(t, <-done)
+			require.Equal(t, i+1, s.Depth("/queue/a"))
+			require.Equal(t, i+1, s.Stats().Duplicates)
+		}
+		r, err := c.Send(within(t), "/queue/a", "", []byte("x"), map[string]string{client.DedupHeader: "mine"})
+		require.NoError(t, err)
+		require.Equal(t, 1, r.Attempts)
+		require.Equal(t, 3, s.Depth("/queue/a"), "the caller's name is the one that counts")
+	})
+	t.Run("what the server refuses and may still store", func(t *testing.T) {
+		s := serve(t, "127.0.0.1:0", nil)
+		s.Doubt("no quorum")
+		c := connect(t, client.Config{Addresses: []string{s.Addr()}})
+		_, err := c.Send(within(t), "/queue/a", "", []byte("x"), nil)
+		require.ErrorIs(t, err, client.ErrInDoubt)
+		require.ErrorIs(t, err, client.ErrRefused)
+		require.ErrorContains(t, err, "no quorum")
+		again := connect(t, client.Config{Addresses: []string{s.Addr()}, Resend: true})
+		done := make(chan error, 1)
+		go func() {
+			_, err := again.Send(within(t), "/queue/a", "", []byte("x"), nil)
+			done <- err
+		}()
+		require.Eventually(t, func() bool { return s.Stats().Duplicates > 2 }, patience, time.Millisecond)
+		s.Doubt("")
+		require.NoError(t, <-done)
+		require.Equal(t, 2, s.Depth("/queue/a"))
+	})
+	t.Run("in doubt remains in doubt when nobody serves any more", func(t *testing.T) {
+		s := serve(t, "127.0.0.1:0", nil)
+		c := connect(t, client.Config{Addresses: []string{s.Addr()}, Resend: true, Timeout: 50 * time.Millisecond})
 		require.NoError(t, c.Wait(within(t)))
 		s.Mute(true)
 		done := make(chan error, 1)
 		go func() {
-			_, err := c.Send(within(t), "/queue/a", "", []byte("x"), map[string]string{"id": "7"})
+			_, err := c.Send(within(t), "/queue/a", "", []byte("x"), nil)
 			done <- err
 		}()
 		require.Eventually(t, func() bool { return s.Depth("/queue/a") == 1 }, patience, time.Millisecond)
-		s.Drop()
-		s.Mute(false)
-		require.NoError(t, <-done)
-		require.Equal(t, 2, s.Depth("/queue/a"))
+		s.Close()
+		err := <-done
+		require.ErrorIs(t, err, client.ErrInDoubt)
+		require.ErrorIs(t, err, client.ErrNoServer)
 	})
 }
 

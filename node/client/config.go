@@ -45,7 +45,7 @@ type Config struct {
 	ProbeAfter     time.Duration // overdue receipt: ask the other addresses; default 300 ms
 	IdleProbe      time.Duration // the same when only heart-beats came for so long; 0 = never
 	HeartBeat      time.Duration // asked for, both ways; default 1 s, negative = none
-	Resend         bool          // send again what ended in doubt, until the context ends
+	Resend         bool          // Send: send again what ended in doubt, stored once, until the context ends
 
 	OnConnect    func(server string, at time.Time) // called in order, must not block
 	OnDisconnect func(server string, err error)

@@ -5,7 +5,8 @@
 // answers CONNECTED wins, so a node that accepts and then stays silent (it is
 // paused, or cut off) costs nothing. When the connection is lost, everything
 // that waits for a receipt ends in doubt, the client finds the new leader and
-// renews its subscriptions. When a receipt is overdue but the connection
+// renews its subscriptions. With Config.Resend a message in doubt is sent again
+// under the same duplicate-suppression id, so that a queue stores it once. When a receipt is overdue but the connection
 // stands, the client asks the other addresses, and moves if one of them serves.
 //
 // Frames are read and written by github.com/go-stomp/stomp/v3/frame. The Conn

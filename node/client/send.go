@@ -4,34 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
 	"github.com/go-stomp/stomp/v3/frame"
 )
 
+// DedupHeader names a message for good: a queue of a Baton cluster that has
+// stored one of that name confirms another and does not store it, for as long
+// as the broker remembers the names. It has 1 to 256 bytes.
+const DedupHeader = "baton-dedup-id"
+
 // Receipt says who confirmed a send.
 type Receipt struct {
 	Server      string
 	ConnectedAt time.Time // when the connection that it came over was answered
 	At          time.Time
+	Attempts    int // how often the message was sent, 1 unless the first was in doubt
 }
 
 // Send sends a message and waits for its receipt. Without one it returns
 //   - ErrNoServer, ErrClosed or the context's error: nothing was sent;
-//   - ErrRefused with the server's text: the server says that it failed (after
-//     a loss of quorum it may still come true);
-//   - ErrInDoubt: nobody knows. With Resend the same frame is sent again instead
-//     until the context ends; give it an id by which the server or the consumer
-//     can tell duplicates.
+//   - ErrRefused with the server's text: the server says that it failed. If it
+//     may still come true, as after a loss of quorum, it is ErrInDoubt as well;
+//   - ErrInDoubt: nobody knows. With Resend it is sent again instead until the
+//     context ends, under the same DedupHeader, so that a queue stores it once
+//     (subscribers of a topic may get it twice). Whoever tries again after that
+//     does the same with a DedupHeader of his own.
 //
-// headers are added to those of the message and may be nil.
+// headers are added to those of the message, are not changed, and may be nil.
 func (c *Client) Send(ctx context.Context, destination, contentType string, body []byte, headers map[string]string) (Receipt, error) {
-	for {
+	if c.cfg.Resend && headers[DedupHeader] == "" {
+		if headers = maps.Clone(headers); headers == nil {
+			headers = map[string]string{}
+		}
+		headers[DedupHeader] = c.name + "-" + c.nextID()
+	}
+	var doubt error // of the attempt before
+	for attempts := 1; ; attempts++ {
 		r, err := c.sendOnce(ctx, destination, contentType, body, headers)
-		if !c.cfg.Resend || !errors.Is(err, ErrInDoubt) || ctx.Err() != nil || c.ctx.Err() != nil {
+		r.Attempts = attempts
+		inDoubt := errors.Is(err, ErrInDoubt)
+		if err != nil && !inDoubt && doubt != nil {
+			err = fmt.Errorf("%w (sent again: %w)", doubt, err) // that this one failed says nothing about the one before
+		}
+		if !c.cfg.Resend || !inDoubt || ctx.Err() != nil || c.ctx.Err() != nil {
 			return r, err
 		}
+		doubt = err
 	}
 }
 
@@ -68,8 +89,8 @@ func (c *Client) sendOnce(ctx context.Context, destination, contentType string, 
 // SendStart sends a message without waiting for its receipt, so that many can
 // be on their way. done hears how it ended: nil, ErrRefused or ErrInDoubt. It
 // is called on a goroutine of the connection and must not block. After an
-// error done is not called and nothing was sent. Nothing is sent again, and
-// the caller bounds how many are under way.
+// error done is not called and nothing was sent. Nothing is sent again, even
+// with Resend, and the caller bounds how many are under way.
 func (c *Client) SendStart(ctx context.Context, destination, contentType string, body []byte, headers map[string]string, done func(error)) error {
 	f := sendFrame(destination, contentType, body, headers)
 	for {
@@ -82,7 +103,7 @@ func (c *Client) SendStart(ctx context.Context, destination, contentType string,
 			case err != nil:
 				done(fmt.Errorf("send to %s: %w: %w", destination, ErrInDoubt, err))
 			case f.Command == frame.ERROR:
-				done(fmt.Errorf("send to %s: %w: %s", destination, ErrRefused, errorText(f)))
+				done(fmt.Errorf("send to %s: %w", destination, refused(f)))
 			default:
 				done(nil)
 			}
@@ -95,6 +116,14 @@ func (c *Client) SendStart(ctx context.Context, destination, contentType string,
 		}
 		return nil
 	}
+}
+
+// refused is the error that an ERROR frame says.
+func refused(f *frame.Frame) error {
+	if f.Header.Get("baton-outcome") == "in-doubt" {
+		return fmt.Errorf("%w: %w: %s", ErrInDoubt, ErrRefused, errorText(f))
+	}
+	return fmt.Errorf("%w: %s", ErrRefused, errorText(f))
 }
 
 // await sends f and waits for its receipt. ErrStale: it was not sent.
@@ -117,7 +146,7 @@ func (s *session) await(ctx context.Context, f *frame.Frame) (at time.Time, err 
 		case a.err != nil:
 			return at, fmt.Errorf("%w: %w", ErrInDoubt, a.err)
 		case a.f.Command == frame.ERROR:
-			return at, fmt.Errorf("%w: %s", ErrRefused, errorText(a.f))
+			return at, refused(a.f)
 		}
 		return a.at, nil
 	case <-patience.C:

@@ -22,11 +22,16 @@ type Source interface {
 // Handler serves GET /metrics in the Prometheus text format.
 func Handler(src Source) http.Handler {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(collector{src}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reg.MustRegister(collector{src, &listed{}}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 }
 
-type collector struct{ src Source }
+type collector struct {
+	src    Source
+	listed *listed
+}
+
+type description = prometheus.Desc
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("baton_"+name, help, labels, nil)
@@ -52,13 +57,6 @@ var (
 	commitTime  = desc("commit_seconds", "Recent time from proposal to commit.", "quantile")
 	storeBytes  = desc("store_bytes", "Size of the data directory.")
 	diskFree    = desc("disk_free_bytes", "Free bytes on the data directory's file system.")
-	depth       = desc("queue_depth", "Messages stored and not acknowledged.", "queue")
-	queueBytes  = desc("queue_bytes", "Bytes stored and not acknowledged.", "queue")
-	pending     = desc("queue_pending", "Messages delivered and not settled.", "queue")
-	consumers   = desc("queue_consumers", "Subscriptions on the queue.", "queue")
-	oldest      = desc("queue_oldest_seconds", "Age of the message at the head.", "queue")
-	enqueued    = desc("queue_enqueued_total", "Messages that ever entered the queue.", "queue")
-	acked       = desc("queue_acked_total", "Messages that ever left the queue.", "queue")
 )
 
 // Describe sends nothing: which queues and followers there are changes.
@@ -102,15 +100,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(commitTime, s.Counters.CommitP99/1000, "0.99")
 	gauge(storeBytes, float64(s.Process.StoreBytes))
 	gauge(diskFree, float64(s.Process.DiskFree))
-	for _, q := range c.src.Queues() {
-		gauge(depth, float64(q.Depth), q.Name)
-		gauge(queueBytes, float64(q.Bytes), q.Name)
-		gauge(pending, float64(q.Pending), q.Name)
-		gauge(consumers, float64(q.Consumers), q.Name)
-		gauge(oldest, float64(q.OldestMS)/1000, q.Name)
-		count(enqueued, q.Enqueued, q.Name)
-		count(acked, q.Acked, q.Name)
-	}
+	c.queues(gauge, count)
 }
 
 func flag(b bool) float64 {

@@ -49,6 +49,7 @@ func TestWithoutQuorumProducersAreTold(t *testing.T) {
 	began = time.Now()
 	_, err := cl.Send(ctx, "/queue/other", "text/plain", []byte("x"), nil)
 	require.ErrorIs(t, err, client.ErrRefused)
+	require.ErrorIs(t, err, client.ErrInDoubt, "it is in the log of the leader")
 	require.ErrorContains(t, err, "quorum")
 	require.GreaterOrEqual(t, time.Since(began), quorumTimeout)
 	require.Less(t, time.Since(began), quorumTimeout+5*time.Second)

@@ -18,6 +18,9 @@ const (
 
 var versionNames = [...]string{V10: "1.0", V11: "1.1", V12: "1.2"}
 
+// Versions is the list of all, as a version or accept-version header has it.
+const Versions = "1.0,1.1,1.2"
+
 func (v Version) String() string {
 	if int(v) < len(versionNames) {
 		return versionNames[v]

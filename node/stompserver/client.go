@@ -31,7 +31,7 @@ func (c client) Settled(ops []broker.Op, err error) {
 		c.refuse(ops, broker.ErrDiskFull)
 	case errors.Is(err, broker.ErrBusy):
 		c.refuse(ops, broker.ErrBusy)
-	case errors.Is(err, broker.ErrFull):
+	case errors.Is(err, broker.ErrFull), errors.Is(err, broker.ErrTransaction):
 		c.refuse(ops, err)
 	default:
 		c.cut()
@@ -64,18 +64,18 @@ func (c client) confirm(ops []broker.Op) {
 // refuse sends one ERROR for each operation that wanted a receipt, and one for
 // all the others together. What needed no commit is done.
 func (c client) refuse(ops []broker.Op, err error) {
-	silent := false
+	no, silent := &refusal{text: err.Error(), inDoubt: errors.Is(err, broker.ErrNoQuorum)}, false
 	for _, op := range ops {
 		switch {
 		case op.Local:
 			c.sendReceipt(op.Receipt)
 		case op.Receipt != "":
-			c.sendError(err.Error(), op.Receipt)
+			c.sendRefusal(no, op.Receipt)
 		default:
 			silent = true
 		}
 	}
 	if silent {
-		c.sendError(err.Error(), "")
+		c.sendRefusal(no, "")
 	}
 }

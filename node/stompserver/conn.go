@@ -106,7 +106,7 @@ func (c *conn) readFrames() (polite bool) {
 		if f != nil {
 			receipt = f.Get("receipt")
 		}
-		c.sendError(no.text, receipt)
+		c.sendRefusal(no, receipt)
 		if no.fatal {
 			c.s.cfg.Logger.Debug("client refused", "remote", c.host, "error", no.text)
 			return true
@@ -114,9 +114,9 @@ func (c *conn) readFrames() (polite bool) {
 	}
 }
 
-func (c *conn) sendError(text, receipt string) {
+func (c *conn) sendRefusal(no *refusal, receipt string) {
 	c.s.errorsSent.Add(1)
-	c.out.append(func(b []byte) []byte { return appendError(b, c.v(), text, receipt) })
+	c.out.append(func(b []byte) []byte { return appendRefusal(b, c.v(), no, receipt) })
 }
 
 func (c *conn) sendReceipt(id string) {

@@ -36,8 +36,12 @@ func newConsumer(v stomp.Version, destination, id string, number uint64) *consum
 // first and so count, then those of the producer. The broker has put the
 // destination first among them if the message was published to a topic.
 func appendMessage(b []byte, v stomp.Version, c *consumer, d *broker.Delivery) []byte {
-	m := d.Message
 	b = append(b, c.prefix...)
+	if d.End {
+		b = append(b, c.from...)
+		return stomp.AppendBody(append(b, "message-id:0\nbrowser:end\n"...), nil)
+	}
+	m := d.Message
 	switch {
 	case len(m.Headers) > 0 && m.Headers[0].Name == "destination":
 	case d.Destination != "":
@@ -95,10 +99,22 @@ func appendReceipt(b []byte, v stomp.Version, id string) []byte {
 }
 
 func appendError(b []byte, v stomp.Version, text, receipt string) []byte {
+	return appendRefusal(b, v, &refusal{text: text}, receipt)
+}
+
+// appendRefusal appends an ERROR frame. It names the versions that the server
+// speaks to a client that speaks none of them, as the specification demands.
+func appendRefusal(b []byte, v stomp.Version, no *refusal, receipt string) []byte {
 	f := stomp.Frame{
 		Command: stomp.CmdError,
-		Headers: []stomp.Header{{Name: "message", Value: text}, {Name: "content-type", Value: "text/plain"}},
-		Body:    []byte(text),
+		Headers: []stomp.Header{{Name: "message", Value: no.text}, {Name: "content-type", Value: "text/plain"}},
+		Body:    []byte(no.text),
+	}
+	if no.inDoubt {
+		f.Headers = append(f.Headers, stomp.Header{Name: OutcomeHeader, Value: OutcomeInDoubt})
+	}
+	if no.versions != "" {
+		f.Headers = append(f.Headers, stomp.Header{Name: "version", Value: no.versions})
 	}
 	if receipt != "" {
 		f.Headers = append(f.Headers, stomp.Header{Name: "receipt-id", Value: receipt})

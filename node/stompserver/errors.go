@@ -13,11 +13,21 @@ var (
 	errDisconnect = errors.New("stompserver: client disconnected")
 )
 
+// OutcomeHeader of an ERROR, with the value OutcomeInDoubt, says that what was
+// refused may still come true: sent again under the same DedupHeader, it is
+// stored once.
+const (
+	OutcomeHeader  = "baton-outcome"
+	OutcomeInDoubt = "in-doubt"
+)
+
 // refusal is an answer to a frame that cannot be granted: one sentence for the
 // client. A fatal one also ends the connection.
 type refusal struct {
-	text  string
-	fatal bool
+	text     string
+	fatal    bool
+	versions string // that the server speaks, if the client speaks none of them
+	inDoubt  bool   // it may still come true
 }
 
 func (r *refusal) Error() string { return r.text }

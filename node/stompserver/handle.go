@@ -46,6 +46,9 @@ func (c *conn) handle(f *stomp.Frame) error {
 
 // partOf makes the refusal of a frame that of its transaction, too.
 func (c *conn) partOf(f *stomp.Frame, err error) error {
+	if err == nil {
+		return nil
+	}
 	err = clientError(err)
 	if no := (*refusal)(nil); errors.As(err, &no) {
 		return c.sess.Refuse(f.Get("transaction"), no)
@@ -84,7 +87,7 @@ func (c *conn) transact(f *stomp.Frame) error {
 func (c *conn) connect(f *stomp.Frame) error {
 	version, err := stomp.Negotiate(f.Get("accept-version"))
 	if err != nil {
-		return refuseFatally("%s", err)
+		return &refusal{text: err.Error(), fatal: true, versions: stomp.Versions}
 	}
 	c.version.Store(uint32(version))
 	wish, err := stomp.ParseHeartBeat(f.Get("heart-beat"))

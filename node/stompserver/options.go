@@ -70,7 +70,11 @@ func (c *conn) subscribeOption(o *broker.SubscribeOptions, name, value string) (
 		o.Exclusive, err = truth(name, value)
 	case "activemq.priority":
 		o.Priority, err = number(name, value, math.MinInt8, math.MaxInt8)
-	case "browser", "activemq.retroactive":
+	case "browser":
+		if o.Browse, err = truth(name, value); o.Browse && c.v() == stomp.V10 {
+			err = refuse("STOMP 1.0 has no queue browser")
+		}
+	case "activemq.retroactive":
 		var asked bool
 		if asked, err = truth(name, value); asked {
 			err = refuse("%s is not supported", name)

@@ -120,7 +120,7 @@ func TestRefusals(t *testing.T) {
 		{"SUBSCRIBE", "id:1|destination:/queue/a.>.b", "must be the last"},
 		{"SUBSCRIBE", "id:1|destination:/remote-temp-topic/x", "no such temporary"},
 		{"SUBSCRIBE", "id:1|destination:/queue/q|ack:maybe", "ack must be"},
-		{"SUBSCRIBE", "id:1|destination:/queue/q|browser:true", "browser is not supported"},
+		{"SUBSCRIBE", "id:1|destination:/queue/q.*|browser:true", "only one queue by its name"},
 		{"SUBSCRIBE", "id:1|destination:/queue/q|activemq.priority:128", "from -128 to 127"},
 		{"SUBSCRIBE", "id:1|destination:/queue/q|activemq.noLocal:true", "noLocal"},
 		{"SUBSCRIBE", "id:1|destination:/queue/q|activemq.subscriptionName:x", "durable"},

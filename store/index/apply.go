@@ -86,6 +86,7 @@ type change struct {
 	ids    map[string]record.Position   // by key: ids put, and with 0 those deleted
 	subs   map[subscriber]*Subscription // those that change, and with nil those deleted
 	time   int64                        // of the batch, Unix milliseconds
+	forgot record.Position              // ids of records below are gone, unless it is above what is applied
 	kv     leveldb.Batch
 	key    [25]byte     // scratch
 	value  [64]byte     // scratch
@@ -273,6 +274,7 @@ func (c *change) write() error {
 
 // publish makes the change visible to readers.
 func (c *change) publish() {
+	c.publishIDs()
 	for m, p := range c.places {
 		if p.size == 0 {
 			c.ix.places.forget(m)

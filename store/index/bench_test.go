@@ -58,3 +58,45 @@ func BenchmarkKeepUp(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkIDs is what it costs on top to suppress duplicates: messages with
+// and without ids, of which the newest 200,000 are remembered, in one run.
+func BenchmarkIDs(b *testing.B) {
+	const size, kept = 100, 200_000
+	for _, ids := range []bool{false, true} {
+		b.Run(fmt.Sprintf("ids=%v", ids), func(b *testing.B) {
+			ix, err := index.Open(vfs.OS{}, b.TempDir())
+			require.NoError(b, err)
+			defer ix.Close()
+			var end record.Position
+			apply := func(batch *record.Batch) {
+				raw := batch.Seal(1, end, end, time.UnixMicro(1), batch.Prepare())
+				end += record.Position(len(raw))
+				b.StartTimer()
+				err := ix.Apply(raw, nil)
+				b.StopTimer()
+				require.NoError(b, err)
+			}
+			e := record.Enqueue{Queue: "q", Message: record.Message{ID: "m", Body: make([]byte, 100)}}
+			ack := record.Ack{Queue: "q", Sequences: make([]record.Sequence, size)}
+			b.StopTimer()
+			for n := 0; n < b.N; n += size {
+				batch := record.NewBatch(300 * size)
+				for i := range size {
+					if ids {
+						e.Message.DedupID = fmt.Sprintf("producer-%d-%012d", i%16, n+i)
+					}
+					batch.Add(record.TypeEnqueue, e.AppendTo)
+					ack.Sequences[i] = record.Sequence(n + i + 1)
+				}
+				batch.Add(record.TypeAck, ack.AppendTo)
+				if n/size%40 == 39 {
+					below, err := ix.Outside(index.IDWindow{Count: kept, Bytes: 1 << 60}, 4096)
+					require.NoError(b, err)
+					batch.Add(record.TypeForget, record.Forget{Below: below}.AppendTo)
+				}
+				apply(batch)
+			}
+		})
+	}
+}

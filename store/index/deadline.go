@@ -55,7 +55,8 @@ func (ix *Index) deadlines(from []byte) iterator.Iterator {
 // DueBefore returns up to limit messages with deadlines at or before t (Unix
 // milliseconds), the earliest first, of the same deadline by queue id and
 // sequence. It begins behind after, which is the last of an earlier call, or
-// the zero Due to begin with the first.
+// the zero Due to begin with the first. The first message of a queue may be left
+// out until the Sink has heard of it.
 func (ix *Index) DueBefore(t int64, after Due, limit int) ([]Due, error) {
 	it := ix.deadlines(appendDeadlineKey(nil, after.Deadline, message{after.QueueID, after.Seq + 1}))
 	defer it.Release()
@@ -69,8 +70,11 @@ func (ix *Index) DueBefore(t int64, after Due, limit int) ([]Due, error) {
 			break
 		}
 		ix.mu.RLock()
-		name := ix.mu.names[m.queue]
+		name, known := ix.mu.names[m.queue]
 		ix.mu.RUnlock()
+		if !known {
+			continue // its queue is being made, or has just gone
+		}
 		key := entryKey(m.queue, m.seq)
 		value, err := ix.db.Get(key, nil)
 		if errors.Is(err, leveldb.ErrNotFound) {

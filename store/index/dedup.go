@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"time"
 
 	"github.com/syndtr/goleveldb/leveldb"
@@ -85,6 +86,9 @@ func (c *change) idAt(key []byte) (record.Position, error) {
 	if at, ok := c.ids[string(key)]; ok {
 		return at, nil
 	}
+	if !c.ix.filter.mayHave(key) {
+		return 0, nil
+	}
 	value, err := c.ix.db.Get(key, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return 0, nil
@@ -104,6 +108,7 @@ func (c *change) forget(r record.Record) error {
 	if err != nil {
 		return err
 	}
+	c.forgot = max(c.forgot, f.Below)
 	drop := func(key string, at record.Position) {
 		c.kv.Delete([]byte(key))
 		c.kv.Delete(orderKey(at))
@@ -125,6 +130,28 @@ func (c *change) forget(r record.Record) error {
 		}
 		return true
 	})
+}
+
+// loadFilter takes in all ids that are remembered.
+func (ix *Index) loadFilter() error {
+	ix.filter.seed = maphash.MakeSeed()
+	return ix.idsFrom(0, func(r rememberedID) bool {
+		ix.filter.add(r.key(), r.at)
+		return true
+	})
+}
+
+// publishIDs is a part of publish.
+func (c *change) publishIDs() {
+	for key, at := range c.ids {
+		if at != 0 {
+			c.ix.filter.add([]byte(key), at)
+		}
+	}
+	if below := min(c.forgot, c.applied); below > 0 {
+		c.ix.filter.drop(below)
+		c.ix.raiseOldestID(below)
+	}
 }
 
 func (ix *Index) idIterator(from record.Position) iterator.Iterator {
@@ -170,9 +197,20 @@ func (ix *Index) OldestID() (at record.Position, ok bool, err error) {
 		return false
 	})
 	if ok {
-		ix.oldestID.Store(uint64(at))
+		ix.raiseOldestID(at)
 	}
 	return at, ok, err
+}
+
+// raiseOldestID notes that no id of a record below is remembered: what was
+// deleted there is in the way of whoever looks for the oldest.
+func (ix *Index) raiseOldestID(at record.Position) {
+	for {
+		was := ix.oldestID.Load()
+		if was >= uint64(at) || ix.oldestID.CompareAndSwap(was, uint64(at)) {
+			return
+		}
+	}
 }
 
 // IDWindow is what is kept of ids, as far as all of its bounds allow.

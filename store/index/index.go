@@ -13,7 +13,6 @@ import (
 
 	"github.com/syndtr/goleveldb/leveldb"
 	ldberrors "github.com/syndtr/goleveldb/leveldb/errors"
-	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/storage"
 	"github.com/syndtr/goleveldb/leveldb/util"
@@ -92,6 +91,7 @@ type Index struct {
 	db       *leveldb.DB
 	places   *placeCache   // Apply's
 	ahead    *readAhead    // Apply's
+	filter   idFilter      // Apply's
 	divided  bool          // Apply's: the last span is not written yet
 	trim     *Trim         // Apply's: see Begin; nil if the index saw the whole log
 	oldestID atomic.Uint64 // no record whose id is remembered is below; where OldestID begins to look
@@ -118,7 +118,6 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 		Strict:                 opt.StrictAll,
 		WriteBuffer:            8 << 20,
 		BlockCacheCapacity:     16 << 20,
-		Filter:                 filter.NewBloomFilter(10), // new ids are looked up in vain
 		OpenFilesCacheCapacity: 128,
 		DisableSeeksCompaction: true,
 		// Three levels, the last of 300 MiB, hold some 12 million messages: each
@@ -129,7 +128,11 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 		return nil, fmt.Errorf("open index: %w", classify(err))
 	}
 	ix := &Index{db: db, places: newPlaceCache(), ahead: new(readAhead)}
-	if err := ix.load(); err != nil {
+	err = ix.load()
+	if err == nil {
+		err = ix.loadFilter()
+	}
+	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("load index: %w", err)
 	}

@@ -408,6 +408,10 @@ func TestModel(t *testing.T) {
 					ix.Divide()
 				}
 			}
+			if rng.IntN(50) == 0 {
+				require.NoError(t, ix.Close())
+				ix = open(t, mem)
+			}
 			if step%10 == 0 {
 				w.compare(t, ix, where)
 				if n := len(bases); n > 0 {
@@ -433,7 +437,8 @@ func TestModel(t *testing.T) {
 			require.True(t, known)
 			base, err = index.DecodeBase(base.Encode())
 			require.NoError(t, err)
-			again := open(t, vfs.NewMem())
+			other := vfs.NewMem()
+			again := open(t, other)
 			require.NoError(t, again.Begin(base, trim), where)
 			require.NoError(t, again.Apply(w.raw[base.Position:], nil), where)
 			require.Equal(t, dump(t, ix), dump(t, again), "%s: made anew from %d", where, base.Position)
@@ -441,7 +446,7 @@ func TestModel(t *testing.T) {
 			rebuilt++
 			if rng.IntN(2) == 0 {
 				require.NoError(t, ix.Close())
-				ix, start = again, base.Position
+				ix, mem, start = again, other, base.Position
 				bases = slices.DeleteFunc(bases, func(b index.Base) bool { return b.Position < start })
 				require.NoError(t, ix.ForgetBelow(start))
 			}

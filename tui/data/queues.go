@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"baton/demo/trace"
 	"baton/node/adminapi"
 )
 
@@ -80,4 +81,24 @@ func (s *Source) noteMessages(err error, text string) {
 		text = "failed: " + text + ": " + err.Error()
 	}
 	s.Note(KindConsole, "", "you: "+text)
+}
+
+// Trace sends a message through a queue of its own and follows it.
+func (s *Source) Trace(ctx context.Context) (trace.Trace, error) {
+	snap := s.Snapshot()
+	cfg := trace.Config{Nodes: map[string]*adminapi.Client{}}
+	for i := range snap.Nodes {
+		n := &snap.Nodes[i]
+		if n.Fresh == Fresh {
+			cfg.Nodes[n.ID] = s.clientOf(n.ID)
+			cfg.Stomp = append(cfg.Stomp, n.Status.Addresses.Stomp)
+		}
+	}
+	if snap.Leader == "" || len(cfg.Stomp) == 0 {
+		return trace.Trace{}, errNoLeader
+	}
+	s.Note(KindConsole, "", "you: trace a message")
+	t, err := trace.Run(ctx, cfg)
+	t.ID = Clean(t.ID)
+	return t, err
 }

@@ -22,6 +22,7 @@ type Config struct {
 	Path     string
 	Header   Header
 	BytesMax int64 // of the file; default 256 MiB
+	Backlog  int   // snapshots that wait for the disk before some are left out; default 16
 	// OnEnd is called once when recording ended before Close: the disk failed or
 	// the file is as big as it may get.
 	OnEnd func(error)
@@ -63,6 +64,9 @@ func Create(cfg Config) (*Writer, error) {
 	if cfg.BytesMax <= 0 {
 		cfg.BytesMax = 256 << 20
 	}
+	if cfg.Backlog <= 0 {
+		cfg.Backlog = 16
+	}
 	if cfg.OnEnd == nil {
 		cfg.OnEnd = func(error) {}
 	}
@@ -74,7 +78,7 @@ func Create(cfg Config) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create recording: %w", err)
 	}
-	w := &Writer{cfg: cfg, file: f, inbox: make(chan *data.Snapshot, 16), done: make(chan struct{}),
+	w := &Writer{cfg: cfg, file: f, inbox: make(chan *data.Snapshot, cfg.Backlog), done: make(chan struct{}),
 		last: map[string][]byte{}, events: map[eventKey]struct{}{}}
 	w.count.to = f
 	w.zip = gzip.NewWriter(&w.count)

@@ -1,5 +1,5 @@
 // Package clienttest is a small STOMP broker for tests: queues with prefetch,
-// individual acks and redelivery, receipts for everything, heart-beats, and a
+// individual acks and redelivery, duplicate suppression, receipts for everything, heart-beats, and a
 // journal from which another server goes on. It can hold its tongue on
 // request, which real brokers do not.
 package clienttest
@@ -35,6 +35,14 @@ type entry struct {
 	holder  *subscription // pending there, nil if ready
 }
 
+// name is by what a queue knows the message again, "" if the producer gave none.
+func (e *entry) name() string {
+	if id := e.Headers["baton-dedup-id"]; id != "" {
+		return e.Queue + "\x00" + id
+	}
+	return ""
+}
+
 type subscription struct {
 	c        *conn
 	id, dest string
@@ -62,20 +70,22 @@ type Server struct {
 	seq    uint64
 	queues map[string][]*entry // oldest first
 	bySeq  map[uint64]*entry
+	known  map[string]bool // queue and duplicate-suppression id
 	conns  map[*conn]bool
 	closed bool
 	mute   bool // takes everything, answers nothing
 	hold   bool // delivers nothing
 	refuse string
+	doubt  bool // it stores what it refuses, and says that it is in doubt
 	stats  Stats
 }
 
 // Stats count what happened.
-type Stats struct{ Enqueued, Delivered, Acked, Connects int }
+type Stats struct{ Enqueued, Duplicates, Delivered, Acked, Connects int }
 
 // New serves until Close. journal, if not nil, is read first.
 func New(cfg Config, journal io.Reader) (*Server, error) {
-	s := &Server{cfg: cfg, queues: map[string][]*entry{}, bySeq: map[uint64]*entry{}, conns: map[*conn]bool{}}
+	s := &Server{cfg: cfg, queues: map[string][]*entry{}, bySeq: map[uint64]*entry{}, known: map[string]bool{}, conns: map[*conn]bool{}}
 	if journal != nil {
 		sc := bufio.NewScanner(journal)
 		sc.Buffer(nil, 16<<20)
@@ -106,7 +116,15 @@ func (s *Server) Mute(on bool) {
 func (s *Server) Refuse(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refuse = text
+	s.refuse, s.doubt = text, false
+}
+
+// Doubt is Refuse of a server that stores what it refuses, as one may that lost
+// its quorum, and says so.
+func (s *Server) Doubt(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse, s.doubt = text, text != ""
 }
 
 // Hold makes it keep its messages to itself.
@@ -263,6 +281,9 @@ func (s *Server) handle(c *conn, f *frame.Frame) {
 		if id := h.Get(frame.Receipt); id != "" {
 			e.Header.Set(frame.ReceiptId, id)
 		}
+		if f.Command == frame.SEND && s.doubt {
+			e.Header.Set("baton-outcome", "in-doubt")
+		}
 		c.send(e)
 	}
 	switch f.Command {
@@ -274,6 +295,9 @@ func (s *Server) handle(c *conn, f *frame.Frame) {
 		s.stats.Connects++
 		c.send(frame.New(frame.CONNECTED, frame.Version, "1.2", frame.HeartBeat, "50,0"))
 	case frame.SEND:
+		if s.doubt {
+			s.store(f)
+		}
 		if s.refuse != "" {
 			fail(s.refuse)
 			return
@@ -311,6 +335,10 @@ func (s *Server) store(f *frame.Frame) {
 			e.Headers[k] = v
 		}
 	}
+	if s.known[e.name()] {
+		s.stats.Duplicates++
+		return
+	}
 	s.stats.Enqueued++
 	s.write(e)
 	s.apply(e)
@@ -341,6 +369,9 @@ func (s *Server) apply(e *entry) {
 		s.seq = e.Seq
 		s.queues[e.Queue] = append(s.queues[e.Queue], e)
 		s.bySeq[e.Seq] = e
+		if n := e.name(); n != "" {
+			s.known[n] = true
+		}
 		return
 	}
 	old := s.bySeq[e.Seq]

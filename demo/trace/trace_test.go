@@ -1,0 +1,33 @@
+package trace
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"baton/node/adminapi"
+)
+
+// TestWhatTheNodesShowed: the first status that holds the record counts, the
+// leader alone says what is committed, and what was not seen is said so.
+func TestWhatTheNodesShowed(t *testing.T) {
+	begun := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	at := func(ms int, append, flush, commit uint64, leads bool) sample {
+		return sample{begun.Add(time.Duration(ms) * time.Millisecond), adminapi.Positions{Append: append, Flush: flush, Commit: commit, Applied: commit}, leads}
+	}
+	tr := Trace{ID: "m", Position: 100, Begun: begun}
+	tr.add("receipted: the producer hears success", "", begun.Add(5*time.Millisecond))
+	tr.seen([]*watcher{
+		{id: "n1", samples: []sample{at(-3, 100, 100, 100, true), at(1, 180, 100, 100, true), at(3, 180, 180, 100, true), at(4, 180, 180, 180, true), at(9, 300, 300, 300, true)}},
+		{id: "n2", samples: []sample{at(2, 180, 180, 100, false), at(6, 180, 180, 180, false)}},
+		{id: "n3"},
+	})
+	var got []string
+	for _, s := range tr.Steps {
+		got = append(got, s.Node+" "+s.What+" "+s.At.String())
+	}
+	require.Equal(t, []string{" sent 0s", "n1 in the log 1ms", "n2 in the log 2ms", "n2 on disk 2ms", "n1 on disk 3ms", "n1 committed: a quorum has it 4ms", "n1 applied to the index 4ms",
+		" receipted: the producer hears success 5ms", "n2 applied to the index 6ms", "n3 in the log -1ns", "n3 on disk -1ns", "n3 applied to the index -1ns"}, got)
+	require.Contains(t, tr.Text(), "not seen")
+}
