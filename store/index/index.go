@@ -120,9 +120,12 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 		BlockCacheCapacity:     16 << 20,
 		OpenFilesCacheCapacity: 128,
 		DisableSeeksCompaction: true,
-		// Three levels, the last of 300 MiB, hold some 12 million messages: each
-		// further one is one more merge for every ack on its way to its message.
-		CompactionTotalSizeMultiplier: 30,
+		// Every level is one more merge for every ack on its way to its message:
+		// the second one, of 300 MiB, holds some 12 million messages. All of the
+		// first one is merged with what comes from level 0, since each of those
+		// tables reaches from the oldest ack to the newest counters: so it is small.
+		CompactionTotalSize:           3 << 20,
+		CompactionTotalSizeMultiplier: 100,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", classify(err))
