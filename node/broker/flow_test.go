@@ -13,6 +13,7 @@ import (
 	"baton/node/adminapi"
 	"baton/node/broker"
 	"baton/node/broker/brokertest"
+	"baton/node/broker/destination"
 	"baton/node/broker/policy"
 	"baton/store/record"
 )
@@ -274,6 +275,11 @@ func TestFullStore(t *testing.T) {
 		p.send(t, "a", strings.Repeat("x", 3000))
 		p.send(t, "b", strings.Repeat("x", 3000))
 		<-time.After(time.Second)
+		to, err := destination.Append(nil, "/topic/t")
+		require.NoError(t, err)
+		require.NoError(t, p.sess.Send(to, record.Message{}, "", "published"))
+		require.NoError(t, p.sess.Flush())
+		require.Contains(t, p.outcomes(), "published", "what is not stored needs no room")
 		p.send(t, "c", "waits")
 		<-time.After(time.Second)
 		require.Zero(t, log.Depth("c"))
@@ -305,4 +311,24 @@ func TestWhatWaitsDoesNotOvertake(t *testing.T) {
 		require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", ""))
 		require.NoError(t, c.sess.Flush())
 	}
+}
+
+// A consumer that does not settle, and one that does not read, keep what they
+// have asked for and hold nobody else up.
+func TestSlowConsumersHoldNobodyUp(t *testing.T) {
+	log := brokertest.NewLog()
+	b := log.Broker(t)
+	lazy, deaf, busy := attach(t, b), attach(t, b), attach(t, b)
+	deaf.room = 1
+	lazy.subscribe(t, "q", broker.Individual, 5)
+	deaf.subscribe(t, "q", broker.Individual, 1000)
+	sub := busy.subscribe(t, "q", broker.Individual, 3)
+	attach(t, b).publish(t, "q", 1, 500)
+	for range 500 - 5 - 1 {
+		d := busy.take(t, 1)[0]
+		require.NoError(t, busy.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", ""))
+		require.NoError(t, busy.sess.Flush())
+	}
+	require.Equal(t, 6, log.Depth("q"))
+	require.Equal(t, []int{5, 1}, []int{lazy.count(), deaf.count()})
 }

@@ -98,7 +98,7 @@ func (s *Session) routed(m record.Message, size int, tx, receipt string) error {
 		return s.added(Op{OpSend, receipt, true})
 	}
 	op := Op{OpSend, receipt, len(s.router.targets) == 0}
-	if s.roomFor(s.router.demands) != nil {
+	if s.mustWait(s.router.demands, !op.Local) {
 		if err := s.Flush(); err != nil { // what was gathered goes first
 			s.router.drop()
 			return err
@@ -112,13 +112,10 @@ func (s *Session) routed(m record.Message, size int, tx, receipt string) error {
 	return s.added(op)
 }
 
-// roomFor reserves room. If there is none, or something waits for it already,
-// what is to be sent must wait, too.
-func (s *Session) roomFor(demands []demand) error {
-	if s.parked.some() {
-		return ErrFull
-	}
-	return s.reserve(demands)
+// mustWait reserves room, unless nothing is to be stored. If there is none, or
+// something waits for it already, what is to be sent must wait, too.
+func (s *Session) mustWait(demands []demand, stored bool) bool {
+	return s.parked.some() || stored && s.reserve(demands) != nil
 }
 
 // begin forgets the message before.

@@ -79,7 +79,7 @@ func (s *Session) Commit(name, receipt string) error {
 	}
 	ops := []Op{{OpCommit, receipt, false}}
 	if t.batch != nil || len(t.published) > 0 { // acks alone need no room
-		if why := s.roomFor(t.demands); why != nil {
+		if s.mustWait(t.demands, t.batch != nil) {
 			return s.park(&parcel{g: &group{ops: ops, unit: t.unit}, t: t, demands: t.demands, until: s.b.cfg.Now().Add(t.wait)})
 		}
 	}

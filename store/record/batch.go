@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -100,6 +101,12 @@ func (b *Batch) Seal(epoch Epoch, at, commit Position, now time.Time, bodyCRC ui
 	binary.LittleEndian.PutUint32(h[48:], bodyCRC)
 	binary.LittleEndian.PutUint32(h[52:], crc32.Checksum(h[:52], castagnoli))
 	return b.buf
+}
+
+// FindHeader returns where in b the next bytes are that a batch begins with, -1
+// if there are none. Whether a batch is there is for ParseHeader to say.
+func FindHeader(b []byte) int {
+	return bytes.Index(b, []byte{batchMagic & 0xff, batchMagic >> 8 & 0xff, batchMagic >> 16 & 0xff, batchMagic >> 24})
 }
 
 // ParseHeader decodes the header of the batch that b begins with. It does not

@@ -69,6 +69,22 @@ func appendFor(b *testing.B, l *wal.Log, writers int, atLeast time.Duration) (ba
 	var n atomic.Int64
 	before, began := l.Metrics(), time.Now()
 	var wg sync.WaitGroup
+	wg.Go(func() { // what is written is consumed at once, and freed
+		for freed := l.Bases()[0]; time.Since(began) < atLeast; {
+			if err := l.WaitFlushed(context.Background(), freed); err != nil {
+				b.Error(err)
+				return
+			}
+			if bases := l.Bases(); len(bases) > 1 {
+				freed = bases[len(bases)-1]
+				if err := l.TrimTo(freed); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+			pause(time.Millisecond)
+		}
+	})
 	for range writers {
 		wg.Go(func() {
 			for time.Since(began) < atLeast {
@@ -108,8 +124,11 @@ func BenchmarkAppend(b *testing.B) {
 			raw := newRawFile(b, 64<<20)
 			one := newBatch("m", 1024).Len()
 			// Up to the state in which segments are made ready ahead.
+			big := record.Enqueue{Queue: "q", Message: record.Message{ID: "m", Body: make([]byte, 1<<20)}}
 			for l.Positions().Append < 160<<20 {
-				end, err := l.Append(1, 0, newBatch("m", 1<<20))
+				batch := record.NewBatch(1<<20 + 100)
+				batch.Add(record.TypeEnqueue, big.AppendTo)
+				end, err := l.Append(1, 0, batch)
 				require.NoError(b, err)
 				require.NoError(b, l.WaitFlushed(context.Background(), end))
 			}
@@ -143,6 +162,9 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// pause is the rhythm of the goroutine that frees segments.
+func pause(d time.Duration) { <-time.After(d) }
 
 // BenchmarkRead reads the log as a leader does for a follower that is behind.
 func BenchmarkRead(b *testing.B) {

@@ -11,7 +11,10 @@ import (
 const (
 	headerBlock    = 4096
 	segmentVersion = 1
-	segmentMagic   = "BTNSEG1\n"
+	// recycledVersion is the version of a segment whose file was one before: what
+	// lies behind its last batch is left over, not torn.
+	recycledVersion = 2
+	segmentMagic    = "BTNSEG1\n"
 
 	headerFixed   = 32
 	headerCRC     = 3068
@@ -29,6 +32,7 @@ type segmentHeader struct {
 	Base       record.Position
 	Commit     record.Position
 	Boundaries []record.EpochBoundary
+	Recycled   bool
 }
 
 // encode returns the header block, with flush marks that say nothing.
@@ -39,7 +43,11 @@ func (h segmentHeader) encode() []byte {
 		boundaries = boundaries[extra:]
 	}
 	copy(b, segmentMagic)
-	binary.LittleEndian.PutUint32(b[8:], segmentVersion)
+	version := uint32(segmentVersion)
+	if h.Recycled {
+		version = recycledVersion
+	}
+	binary.LittleEndian.PutUint32(b[8:], version)
 	binary.LittleEndian.PutUint32(b[12:], uint32(len(boundaries)))
 	binary.LittleEndian.PutUint64(b[16:], uint64(h.Base))
 	binary.LittleEndian.PutUint64(b[24:], uint64(h.Commit))
@@ -64,12 +72,14 @@ func decodeHeader(b []byte) (segmentHeader, error) {
 	if got := crc32.Checksum(b[:headerCRC], castagnoli); got != want {
 		return segmentHeader{}, fmt.Errorf("checksum %#x where the header says %#x", got, want)
 	}
-	if v := binary.LittleEndian.Uint32(b[8:]); v != segmentVersion {
-		return segmentHeader{}, fmt.Errorf("%w %d, this program knows %d", ErrVersion, v, segmentVersion)
+	v := binary.LittleEndian.Uint32(b[8:])
+	if v != segmentVersion && v != recycledVersion {
+		return segmentHeader{}, fmt.Errorf("%w %d, this program knows %d", ErrVersion, v, recycledVersion)
 	}
 	h := segmentHeader{
-		Base:   record.Position(binary.LittleEndian.Uint64(b[16:])),
-		Commit: record.Position(binary.LittleEndian.Uint64(b[24:])),
+		Base:     record.Position(binary.LittleEndian.Uint64(b[16:])),
+		Commit:   record.Position(binary.LittleEndian.Uint64(b[24:])),
+		Recycled: v == recycledVersion,
 	}
 	n := int(binary.LittleEndian.Uint32(b[12:]))
 	if n > maxBoundaries {

@@ -17,6 +17,7 @@ type SegmentInfo struct {
 	Boundaries   []record.EpochBoundary // that began before Base
 	Flushed      record.Position        // up to here it was on stable storage
 	Sealed       bool                   // the next segment begins at Flushed
+	Recycled     bool                   // behind its batches is what an earlier segment left
 }
 
 // ReadSegmentInfo reads and checks the header block of a segment.
@@ -31,7 +32,7 @@ func ReadSegmentInfo(r io.ReaderAt) (SegmentInfo, error) {
 		return SegmentInfo{}, err
 	}
 	m := decodeMarks(b)
-	return SegmentInfo{h.Base, h.Commit, h.Boundaries, m.Position, m.Sealed}, nil
+	return SegmentInfo{h.Base, h.Commit, h.Boundaries, m.Position, m.Sealed, h.Recycled}, nil
 }
 
 // ParseSegmentName returns the base position that a segment's file name tells.

@@ -19,11 +19,11 @@ func (l *Log) Read(from record.Position, max int) ([]byte, error) {
 			return nil, err
 		}
 		b, err := l.readBatches(v, from, max)
-		if err == nil {
-			return b, nil
-		}
 		if !l.changedSince(v) {
-			return nil, err
+			return b, err
+		}
+		if err == nil && l.holds(from) {
+			return b, nil
 		}
 		// Cut off while it was read: look again.
 	}
@@ -76,6 +76,14 @@ func (l *Log) changedSince(v view) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mu.generation != v.generation
+}
+
+// holds tells whether a position is still part of the log. What was read there
+// counts only then: the file may have become another segment meanwhile.
+func (l *Log) holds(at record.Position) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return at >= l.mu.pos.Start
 }
 
 func (l *Log) readBatches(v view, from record.Position, limit int) ([]byte, error) {
@@ -157,7 +165,7 @@ func (l *Log) ReadRecord(at record.Position) (record.Record, error) {
 			return record.Record{}, err
 		}
 		r, err := l.readRecord(v, at)
-		if err == nil || !l.changedSince(v) {
+		if !l.changedSince(v) || err == nil && l.holds(at) {
 			return r, err
 		}
 	}

@@ -49,7 +49,8 @@ type recovered struct {
 //     sealed; else a segment is missing or damaged: refuse. Content of earlier
 //     segments is verified when it is read.
 //  4. The last segment is scanned. Behind its last valid batch there may be
-//     zeros: a clean end.
+//     zeros, or, in a file that was another segment before, what that left
+//     there: a clean end. What it left has lower positions than its place.
 //  5. Other bytes there are a torn tail if they are at or above the flush
 //     mark: they were never reported as flushed, so they are cut, synced and
 //     reported. Bytes that are invalid below the mark had been on stable
@@ -240,7 +241,7 @@ func (r *recovered) recoverActive(s *segment, size int64, flushed record.Positio
 			Found: bad.Error(), Hint: hintRestore, Err: bad,
 		}
 	}
-	torn, err := scan.nonZero(s.offset(at))
+	torn, err := scan.torn(s, s.offset(at))
 	if err != nil {
 		return fmt.Errorf("scan %s: %w", s.path, err)
 	}
@@ -298,6 +299,41 @@ func (s *scanner) batch(off int64) (record.Header, error) {
 		return h, fmt.Errorf("%w: %w", errNoBatch, bad)
 	}
 	return h, nil
+}
+
+// torn returns how many bytes behind the last valid batch at off are the rest of
+// a write that a crash cut short.
+func (s *scanner) torn(seg *segment, off int64) (int64, error) {
+	if seg.header.Recycled {
+		return s.ownBatches(seg, off)
+	}
+	return s.nonZero(off)
+}
+
+// ownBatches returns the distance from off to the end of the last header of a
+// batch that names its own place: such a batch was written to this segment, and
+// must not be found there by a later recovery, behind others that filled the gap.
+func (s *scanner) ownBatches(seg *segment, off int64) (int64, error) {
+	var last int64
+	for at := off; at < s.size; at += readChunk - record.HeaderSize {
+		b, err := s.bytes(at, readChunk)
+		if err != nil {
+			return 0, err
+		}
+		for i := 0; ; i++ {
+			next := record.FindHeader(b[i:])
+			if next < 0 {
+				break
+			}
+			i += next
+			h, bad := record.ParseHeader(b[i:])
+			place := at + int64(i)
+			if bad == nil && seg.offset(h.Position) == place {
+				last = place + record.HeaderSize - off
+			}
+		}
+	}
+	return last, nil
 }
 
 // nonZero returns the distance from off to the end of the last byte that is

@@ -154,7 +154,7 @@ func harms() []harm {
 			require.NoError(t, vfs.WriteFile(fs, "/data/log/notes.txt", []byte("hello")))
 		}, nil},
 		{"newer segment version", func(t *testing.T, fs *vfs.Mem, bases, _ []record.Position) {
-			setVersion(t, fs, segmentName(bases[1]), 2)
+			setVersion(t, fs, segmentName(bases[1]), 3)
 		}, wal.ErrVersion},
 		{"newer batch version in the tail", func(t *testing.T, fs *vfs.Mem, bases, at []record.Position) {
 			newer := sealed(1, at[len(at)-1], "newer", 10)

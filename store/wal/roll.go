@@ -41,6 +41,7 @@ func (l *Log) roll(old *segment, base record.Position) error {
 		panic(fmt.Sprintf("wal: no spare segment for position %d", base))
 	}
 	next := l.mu.space.spares[0]
+	h.Recycled = next.recycled
 	l.mu.Unlock()
 
 	path := segmentPath(l.cfg, base)

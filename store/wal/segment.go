@@ -31,6 +31,8 @@ type segment struct {
 	filled int64 // file offset up to where bytes exist; guarded by Log.mu
 	marked int64 // bytes of the segment below the last flush mark; as slot
 	slot   int64 // where the next flush mark goes; the flusher's, or whoever is exclusive
+
+	recycled bool // of a spare: it was a segment before
 }
 
 func (s *segment) offset(p record.Position) int64 { return headerBlock + int64(p-s.base) }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"baton/store/record"
+	"baton/store/vfs"
 )
 
 // StartPath is where the owner of the log says why it begins where it does.
@@ -50,9 +51,8 @@ func (l *Log) Bases() []record.Position {
 }
 
 // TrimTo makes the log begin at the base of one of its segments: those before
-// it are removed, oldest first, each durably before the next, so at every
-// moment the files are a log without a gap. When it returns they are gone. It
-// does nothing if the log begins there or above already. The active segment is
+// it are removed or become spares, oldest first, each durably before the next,
+// so at every moment the files are a log without a gap. It does nothing if the log begins there or above already. The active segment is
 // never removed. Errors: ErrPosition if no segment begins at base; after
 // an error of the disk the log begins at base all the same, and the next call
 // removes what is left. The caller has made sure that nobody needs what goes; readers below base get
@@ -66,7 +66,7 @@ func (l *Log) TrimTo(base record.Position) error {
 	}
 	l.trim.gone = append(l.trim.gone, gone...)
 	for len(l.trim.gone) > 0 {
-		if err := l.removeSegment(l.trim.gone[0].path); err != nil {
+		if err := l.giveUp(l.trim.gone[0]); err != nil {
 			return fmt.Errorf("trim log to %d: %w", base, err)
 		}
 		l.trim.gone = l.trim.gone[1:]
@@ -74,14 +74,76 @@ func (l *Log) TrimTo(base record.Position) error {
 	return nil
 }
 
-func (l *Log) removeSegment(path string) error {
-	if err := l.files.drop(path); err != nil {
+// giveUp takes the file of a segment out of the log: it becomes a spare if one
+// is of use, since a file that is written over needs no zeros first, which is
+// half of what the disk has to do otherwise.
+func (l *Log) giveUp(s *segment) error {
+	if err := l.files.drop(s.path); err != nil {
 		return err
 	}
-	if err := l.cfg.FS.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	name, wanted := l.wantsSpare()
+	if !wanted {
+		if err := l.cfg.FS.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return l.cfg.FS.SyncDir(filepath.Dir(s.path))
+	}
+	err := l.cfg.FS.Rename(s.path, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the directory was moved aside
+	}
+	if err != nil {
 		return err
 	}
-	return l.cfg.FS.SyncDir(filepath.Dir(path))
+	if err := l.cfg.FS.SyncDir(filepath.Dir(s.path)); err != nil {
+		return err
+	}
+	return l.recycle(name)
+}
+
+// recycledMax is how many spares there are at most when a segment is kept as
+// another one: the next segment, and one that is being made ready.
+const recycledMax = 2
+
+// wantsSpare tells whether a freed segment should become a spare, and its name
+// then. On a full disk its space is worth more to others.
+func (l *Log) wantsSpare() (string, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sp := &l.mu.space
+	if l.mu.closed || l.mu.err != nil || sp.full || sp.stuck || sp.held || sp.blocked || len(sp.spares) >= recycledMax {
+		return "", false
+	}
+	sp.named++
+	return filepath.Join(l.cfg.Dir, l.cfg.Name, fmt.Sprintf("spare-%d%s", sp.named, vfs.TempSuffix)), true
+}
+
+// recycle makes a file that was a segment a spare. Its bytes stay: they name
+// positions below the log's start, which no batch that is appended has, and
+// nobody reads them, for a read counts only if its position is still held.
+func (l *Log) recycle(name string) error {
+	f, err := l.cfg.FS.Open(name)
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	whole := headerBlock + l.cfg.SegmentSize
+	if err == nil && size > whole { // a batch that was larger than a segment
+		size, err = whole, f.Truncate(whole)
+	}
+	s := &segment{path: name, file: &handle{File: f, path: name}, filled: size, recycled: true}
+	l.mu.Lock()
+	gone := err != nil || l.mu.closed || l.mu.err != nil || size < headerBlock
+	if !gone {
+		l.mu.space.spares = append(l.mu.space.spares, s)
+		l.forgetDemand()
+		l.fill.Signal()
+	}
+	l.mu.Unlock()
+	if gone {
+		return errors.Join(err, l.discardSpare(s))
+	}
+	return nil
 }
 
 // cutFront takes the segments below base out of the log.

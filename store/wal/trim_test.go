@@ -89,7 +89,7 @@ func TestTrimGoesOn(t *testing.T) {
 	var broken atomic.Bool
 	mem := vfs.NewMem()
 	l := long(t, vfs.NewHook(mem, func(op vfs.Op) error {
-		if broken.Load() && (op.Kind == vfs.OpRemove || op.Kind == vfs.OpSyncDir) {
+		if broken.Load() && (op.Kind == vfs.OpRemove || op.Kind == vfs.OpRename || op.Kind == vfs.OpSyncDir) {
 			return errDisk
 		}
 		return nil
