@@ -232,26 +232,6 @@ func (c *change) put(queue uint64, e Entry) error {
 	return c.count(+1, e.Position, e.Size)
 }
 
-// place returns where an entry is, the zero place if it is not there.
-func (c *change) place(m message) (place, error) {
-	if p, ok := c.places[m]; ok {
-		return p, nil
-	}
-	if p, ok := c.ix.places.get(m); ok {
-		return p, nil
-	}
-	key := entryKey(m.queue, m.seq)
-	value, err := c.ix.db.Get(key, nil)
-	if errors.Is(err, leveldb.ErrNotFound) {
-		return place{}, nil
-	}
-	if err != nil {
-		return place{}, classify(err)
-	}
-	e, err := decodeEntry(key, value)
-	return e.place(), err
-}
-
 func (c *change) epochStart(epoch record.Epoch, r record.Record) error {
 	e, err := record.ParseEpochStart(r.Body)
 	if err != nil {

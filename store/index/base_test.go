@@ -133,7 +133,7 @@ func move(l *log, b *record.Batch, queue string, seq record.Sequence, from recor
 }
 
 func positions(t *testing.T, ix *index.Index, queue string) map[record.Sequence]record.Position {
-	entries, err := ix.Scan(queue, 0, 1000)
+	entries, err := ix.Scan(queue, 0, 10_000)
 	require.NoError(t, err)
 	out := map[record.Sequence]record.Position{}
 	for _, e := range entries {

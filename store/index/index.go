@@ -90,6 +90,7 @@ type epochStart struct {
 type Index struct {
 	db       *leveldb.DB
 	places   *placeCache   // Apply's
+	ahead    *readAhead    // Apply's
 	filter   idFilter      // Apply's
 	divided  bool          // Apply's: the last span is not written yet
 	trim     *Trim         // Apply's: see Begin; nil if the index saw the whole log
@@ -119,11 +120,14 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 		BlockCacheCapacity:     16 << 20,
 		OpenFilesCacheCapacity: 128,
 		DisableSeeksCompaction: true,
+		// Three levels, the last of 300 MiB, hold some 12 million messages: each
+		// further one is one more merge for every ack on its way to its message.
+		CompactionTotalSizeMultiplier: 30,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", classify(err))
 	}
-	ix := &Index{db: db, places: newPlaceCache()}
+	ix := &Index{db: db, places: newPlaceCache(), ahead: new(readAhead)}
 	err = ix.load()
 	if err == nil {
 		err = ix.loadFilter()

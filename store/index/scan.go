@@ -22,7 +22,7 @@ func (ix *Index) Scan(queue string, from record.Sequence, limit int) ([]Entry, e
 	from = max(from, q.Head)
 	it := ix.db.NewIterator(&util.Range{Start: entryKey(q.ID, from), Limit: entryKey(q.ID+1, 0)}, nil)
 	defer it.Release()
-	var out []Entry
+	out := make([]Entry, 0, min(uint64(max(limit, 0)), q.Depth, 1000))
 	for len(out) < limit && it.Next() {
 		e, err := decodeEntry(it.Key(), it.Value())
 		if err != nil {
