@@ -40,7 +40,7 @@ func exchange(t *testing.T, address, connect, in string, messages int, see ...st
 			}
 		}
 		if f.Command == stomp.CmdMessage {
-			word += " " + string(f.Body)
+			word = strings.TrimSuffix(word+" "+string(f.Body), " ")
 		}
 		if f.Command != stomp.CmdConnected {
 			said = append(said, word)
@@ -97,6 +97,27 @@ var wireCases = []struct {
 		baton: "ERROR receipt-id=r", activemq: "ERROR of many lines receipt-id=r"},
 	{name: "an unknown transaction is refused", in: "COMMIT\ntransaction:nope\nreceipt:r\n\n", see: []string{"receipt-id"},
 		baton: "ERROR receipt-id=r", activemq: "ERROR of many lines receipt-id=r"},
+	{name: "composite destinations and wildcards",
+		in:    "SUBSCRIBE\nid:1\ndestination:/queue/Q.>\nreceipt:r\n\n\x00SEND\ndestination:/queue/Q.a,/queue/Q.b\n\nx",
+		baton: "RECEIPT, MESSAGE x, MESSAGE x"},
+	{name: "a selector on a queue",
+		in: "SEND\ndestination:/queue/Q\nn:1\nreceipt:a\n\na\x00SEND\ndestination:/queue/Q\nn:12\nreceipt:b\n\nb\x00" +
+			"SUBSCRIBE\nid:1\ndestination:/queue/Q\nselector:n > 5\n\n", baton: "RECEIPT, RECEIPT, MESSAGE b"},
+	{name: "a selector that cannot be parsed", in: "SUBSCRIBE\nid:1\ndestination:/queue/Q\nselector:a = \nreceipt:r\n\n",
+		baton: "ERROR", activemq: "ERROR of many lines"},
+	{name: "a durable subscription to a queue", connect: "CONNECT\naccept-version:1.2\nhost:x\nclient-id:c\n\n\x00",
+		in:    "SUBSCRIBE\nid:1\ndestination:/queue/Q\nactivemq.subscriptionName:d\nreceipt:r\n\n",
+		baton: "ERROR", activemq: "ERROR of many lines"},
+	{name: "a message whose time is up",
+		in: "SEND\ndestination:/queue/Q\nexpires:1\nreceipt:a\n\na\x00SEND\ndestination:/queue/Q\nreceipt:b\n\nb\x00" +
+			"SUBSCRIBE\nid:1\ndestination:/queue/Q\n\n", baton: "RECEIPT, RECEIPT, MESSAGE b"},
+	{name: "1.0 trims values and knows no escapes", connect: "CONNECT\n\n\x00", see: []string{"k"},
+		in: "SUBSCRIBE\ndestination: /queue/Q \nreceipt:r\n\n\x00SEND\ndestination:/queue/Q\nk: a b \n\nx", baton: "RECEIPT, MESSAGE k=a b x"},
+	{name: "NACK in 1.0", connect: "CONNECT\n\n\x00", in: "NACK\nmessage-id:x\nreceipt:r\n\n", baton: "ERROR", activemq: "ERROR of many lines"},
+	{name: "CRLF in 1.2", see: []string{"k"},
+		in: "SUBSCRIBE\r\nid:1\r\ndestination:/queue/Q\r\nreceipt:r\r\n\r\n\x00\r\nSEND\r\ndestination:/queue/Q\r\nk:v\r\n\r\nx", baton: "RECEIPT, MESSAGE k=v x"},
+	{name: "a second CONNECT", in: "CONNECT\naccept-version:1.2\nhost:x\n\n", baton: "ERROR, end", activemq: "ERROR of many lines"},
+	{name: "a frame of the server", in: "MESSAGE\nreceipt:r\n\n", baton: "ERROR, end", activemq: "ERROR of many lines, end"},
 	{name: "no version in common", connect: "CONNECT\naccept-version:9.9\nhost:x\n\n\x00", see: []string{"version"},
 		baton: "ERROR version=1.0,1.1,1.2", activemq: "ERROR of many lines"},
 	{name: "SEND before CONNECT", connect: "SEND\ndestination:/queue/Q\n\n\x00", baton: "ERROR", activemq: "ERROR of many lines"},
