@@ -121,7 +121,7 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 		OpenFilesCacheCapacity: 128,
 		DisableSeeksCompaction: true,
 		// Every level is one more merge for every ack on its way to its message:
-		// the second one, of 300 MiB, holds some 12 million messages. All of the
+		// the second one, of 300 MiB, holds some 20 million messages. All of the
 		// first one is merged with what comes from level 0, since each of those
 		// tables reaches from the oldest ack to the newest counters: so it is small.
 		CompactionTotalSize:           3 << 20,
