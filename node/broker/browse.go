@@ -17,6 +17,7 @@ const browseBytes = 4 << 20
 // Errors: ErrNoQueue, ErrRef, and those of index and log.
 func (b *Broker) Browse(name string, o adminapi.Browse) (adminapi.Page, error) {
 	page := adminapi.Page{Messages: []adminapi.Message{}}
+	b.cfg.CatchUp()
 	lanes, err := b.indexLanes(name)
 	if err != nil {
 		return page, err

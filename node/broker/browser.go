@@ -71,6 +71,7 @@ func (w *browser) each(Ref, func(*Subscription, Ref) ([]*entry, error)) ([]*entr
 // runBrowse shows all messages and then the end.
 func (w *browser) runBrowse() {
 	b := w.sub.b
+	b.cfg.CatchUp()
 	lanes, err := b.indexLanes(w.queue)
 	if err != nil && !errors.Is(err, ErrNoQueue) {
 		b.browseFailed(w.queue, err)

@@ -168,6 +168,10 @@ type Config struct {
 	Durables  int // durable subscriptions, and consumers of virtual topics; 10000
 	Consumers int // all of them, one to many queues counted in each; 1000000
 
+	// CatchUp returns when the index holds all that was committed before it was
+	// called, or when the leadership ends: a receipt goes out at the commit, and
+	// who has it may look for his message. May be nil.
+	CatchUp func()
 	// OnFailure is called once, when index or log cannot be read. The queue is
 	// not dispatched any more: a message is never skipped. May be nil.
 	OnFailure func(error)
@@ -212,6 +216,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CacheQueue == 0 {
 		c.CacheQueue = 8 << 20
+	}
+	if c.CatchUp == nil {
+		c.CatchUp = func() {}
 	}
 	if c.OnFailure == nil {
 		c.OnFailure = func(error) {}

@@ -95,6 +95,7 @@ func (b *Broker) indexLanes(name string) (lanes []indexLane, err error) {
 // the queue is gone when it is applied, if no message came meanwhile. Errors:
 // ErrNoQueue, ErrInUse, those of a Proposer, of ctx, ErrClosed.
 func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
+	b.cfg.CatchUp()
 	lanes, err := b.indexLanes(name)
 	if err != nil {
 		return err

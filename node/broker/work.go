@@ -93,6 +93,7 @@ func (w *work) commit(ctx context.Context) error {
 // other: those of refs, or all that are in the queue at the moment.
 func (b *Broker) each(ctx context.Context, name string, refs []ref, tell func(adminapi.Progress),
 	add func(*work, ref, Entry) error) (adminapi.Progress, error) {
+	b.cfg.CatchUp()
 	lanes, err := b.indexLanes(name)
 	if err != nil {
 		return adminapi.Progress{}, err

@@ -35,11 +35,15 @@ func (c *conn) subscribe(f *stomp.Frame) error {
 	}
 	c.byKey[key], c.byNumber[co.number] = co, co
 	c.sess.Start(co.sub)
-	if receipt != "" { // in order after the receipts of earlier frames
+	// In order after the receipts of earlier frames; and who browses wants to see
+	// what those frames have sent.
+	if receipt != "" || o.Browse {
 		if err := c.sess.Drain(); err != nil {
 			return err
 		}
-		c.sendReceipt(receipt)
+		if receipt != "" {
+			c.sendReceipt(receipt)
+		}
 	}
 	co.sub.Resume()
 	return nil

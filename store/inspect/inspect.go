@@ -169,7 +169,7 @@ func (w *Walker) segment(bases []record.Position, i int) (sealed bool, err error
 		if errors.Is(err, wal.ErrVersion) {
 			hint = hintUpgrade
 		}
-		w.find(Finding{path, base, fmt.Sprintf("a segment header with base position %d", base), err.Error(), hint})
+		s.find(Finding{path, base, fmt.Sprintf("a segment header with base position %d", base), err.Error(), hint})
 	}
 	if i == 0 {
 		w.Start, w.End, w.Boundaries = base, base, head.Boundaries
@@ -177,6 +177,7 @@ func (w *Walker) segment(bases []record.Position, i int) (sealed bool, err error
 		w.find(Finding{path, w.End, fmt.Sprintf("the log to go on at %d", w.End), fmt.Sprintf("a segment that begins at %d", base), hintRepair})
 		w.End = base
 	}
+	s.recycled = head.Recycled
 	s.flushed = head.Flushed
 	if !last {
 		s.flushed = bases[i+1] // the next one exists only when all of this is durable
@@ -185,21 +186,33 @@ func (w *Walker) segment(bases []record.Position, i int) (sealed bool, err error
 		return false, err
 	}
 	w.End = s.at
+	if _, err := os.Stat(path); !last && errors.Is(err, fs.ErrNotExist) {
+		// Freed while it was read, and perhaps written over: what was found in it
+		// says nothing.
+		w.End = bases[i+1]
+		return false, nil
+	}
+	for _, f := range s.found {
+		w.find(f)
+	}
 	return head.Sealed && last && head.Flushed == s.at, nil
 }
 
 // scan is one segment being read.
 type scan struct {
-	w       *Walker
-	f       *os.File
-	path    string
-	base    record.Position
-	size    int64
-	last    bool
-	flushed record.Position
-	at      record.Position
-	buf     []byte
-	off     int64
+	w    *Walker
+	f    *os.File
+	path string
+	base record.Position
+	size int64
+	last bool
+	// recycled: what lies behind the last batch is an earlier segment's.
+	recycled bool
+	flushed  record.Position
+	found    []Finding // told when the segment is read
+	at       record.Position
+	buf      []byte
+	off      int64
 }
 
 func (s *scan) offset(p record.Position) int64 { return wal.SegmentHeaderSize + int64(p-s.base) }
@@ -235,6 +248,8 @@ func (s *scan) batch(p record.Position) (h record.Header, b []byte, bad, err err
 	return h, b, bad, nil
 }
 
+func (s *scan) find(f Finding) { s.found = append(s.found, f) }
+
 func (s *scan) run() error {
 	for s.offset(s.at) < s.size {
 		h, b, bad, err := s.batch(s.at)
@@ -259,11 +274,11 @@ func (s *scan) run() error {
 		if errors.Is(bad, record.ErrVersion) {
 			hint = hintUpgrade
 		}
-		s.w.find(Finding{s.path, s.at, "a valid batch", fmt.Sprintf("%v; the next valid batch is at %d", bad, next), hint})
+		s.find(Finding{s.path, s.at, "a valid batch", fmt.Sprintf("%v; the next valid batch is at %d", bad, next), hint})
 		s.at = next
 	}
 	if !s.last && s.at != s.flushed {
-		s.w.find(Finding{s.path, s.at, fmt.Sprintf("batches up to %d, where the next segment begins", s.flushed), "the end of the file", hintRepair})
+		s.find(Finding{s.path, s.at, fmt.Sprintf("batches up to %d, where the next segment begins", s.flushed), "the end of the file", hintRepair})
 		s.at = s.flushed
 	}
 	return nil
@@ -275,7 +290,7 @@ func (s *scan) visit(h record.Header, b []byte) error {
 	case n == 0 || s.w.Boundaries[n-1].Epoch < h.Epoch:
 		s.w.Boundaries = append(s.w.Boundaries, record.EpochBoundary{Epoch: h.Epoch, Start: h.Position})
 	case s.w.Boundaries[n-1].Epoch > h.Epoch:
-		s.w.find(Finding{s.path, h.Position, fmt.Sprintf("epoch %d or later", s.w.Boundaries[n-1].Epoch), fmt.Sprintf("epoch %d", h.Epoch), hintRepair})
+		s.find(Finding{s.path, h.Position, fmt.Sprintf("epoch %d or later", s.w.Boundaries[n-1].Epoch), fmt.Sprintf("epoch %d", h.Epoch), hintRepair})
 	}
 	if s.w.Batch == nil || !s.w.Range.has(h) {
 		return nil
@@ -283,9 +298,17 @@ func (s *scan) visit(h record.Header, b []byte) error {
 	return s.w.Batch(h, b)
 }
 
-// tail notes what is behind the last batch: zeros, or a write that was torn or
-// is under way.
+// tail notes what is behind the last batch: nothing, or a write that was torn or
+// is under way. Nothing are zeros, or in a recycled file what an earlier segment
+// left, which is no batch of its place.
 func (s *scan) tail(error) error {
+	if s.recycled {
+		next, err := s.resync()
+		if n := s.offset(next) - s.offset(s.at); err == nil && s.offset(next) < s.size {
+			s.w.TornBytes = n
+		}
+		return err
+	}
 	for off := s.offset(s.at); off < s.size; {
 		b, err := s.bytes(off, readSize)
 		if err != nil || len(b) == 0 {

@@ -323,3 +323,44 @@ func TestEveryType(t *testing.T) {
 		require.Contains(t, out.String(), want)
 	}
 }
+
+// TestRecycledSegmentIsNoFinding: what an earlier segment left behind the end
+// of the log is neither damage nor a torn tail.
+func TestRecycledSegmentIsNoFinding(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s, err := store.Open(store.Config{Dir: dir, SegmentSize: 4 << 10})
+	require.NoError(t, err)
+	require.NoError(t, s.SetIdentity("c1", "n1"))
+	recycled := false
+	for i := 1; i < 2000 && !recycled; i++ {
+		b := record.NewBatch(300)
+		b.Add(record.TypeEnqueue, record.Enqueue{Queue: "q", Message: record.Message{ID: fmt.Sprint(i), Body: make([]byte, 200)}}.AppendTo)
+		b.Add(record.TypeAck, record.Ack{Queue: "q", Sequences: []record.Sequence{record.Sequence(i)}}.AppendTo)
+		end, err := s.Log().Append(1, end(s), b)
+		require.NoError(t, err)
+		require.NoError(t, s.Log().WaitFlushed(context.Background(), end))
+		require.NoError(t, s.Apply(end, nil))
+		_, err = s.Trim(context.Background(), end)
+		require.NoError(t, err)
+		bases := s.Log().Bases()
+		f, err := os.Open(filepath.Join(dir, "log", fmt.Sprintf("%016x.log", uint64(bases[len(bases)-1]))))
+		require.NoError(t, err)
+		info, err := wal.ReadSegmentInfo(f)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		recycled = info.Recycled
+	}
+	require.True(t, recycled, "no segment was used again")
+	last := end(s)
+	check := func(when string) {
+		w, found := verify(t, dir)
+		require.Empty(t, found, when)
+		require.Zero(t, w.TornBytes, when)
+		require.Equal(t, last, w.End, when)
+	}
+	check("in use")
+	require.NoError(t, s.Close())
+	check("closed")
+}
+
+func end(s *store.Store) record.Position { return s.Log().Positions().Append }
