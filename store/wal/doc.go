@@ -9,7 +9,9 @@
 // larger than the segment size has a segment of its own. All segments but the
 // last are exactly as long as their content. The last one, the active segment,
 // is filled with zeros ahead of the append position, because overwriting is
-// cheaper to sync than growing; zeros after the last batch are its clean end.
+// cheaper to sync than growing; zeros after the last batch are its clean end. A
+// file that was a segment before is overwritten as it is: behind the last batch
+// is then what that left, batches of positions other than their place.
 // *.tmp are files whose creation did not finish. Beside the segments may be
 // side files, which are the business of package store: START and %016x.base.
 //
@@ -21,7 +23,7 @@
 //
 //	offset size field
 //	     0    8 magic "BTNSEG1\n"
-//	     8    4 version (1)
+//	     8    4 version: 1, or 2 for a file that was another segment before
 //	    12    4 number of epoch boundaries (at most 180)
 //	    16    8 base position
 //	    24    8 commit position known when the segment was made, at most base
