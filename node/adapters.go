@@ -73,6 +73,9 @@ func queueInfo(q index.QueueInfo) broker.QueueInfo {
 
 func (b brokerIndex) Scan(queue string, from record.Sequence, limit int) ([]broker.Entry, error) {
 	list, err := b.store.Index().Scan(queue, from, limit)
+	if errors.Is(err, index.ErrNoQueue) {
+		return nil, nil // nothing is in it: it was deleted, or never made
+	}
 	out := make([]broker.Entry, len(list))
 	for i, e := range list {
 		out[i] = brokerEntry(e)
@@ -84,8 +87,6 @@ func brokerEntry(e index.Entry) broker.Entry {
 	return broker.Entry{Sequence: e.Seq, Position: e.Position, Size: e.Size, Timestamp: e.Timestamp,
 		Deadline: e.Deadline, Redeliveries: e.Redeliveries}
 }
-
-func (b brokerIndex) NextDeadline() (int64, bool, error) { return b.store.Index().NextDeadline() }
 
 func (b brokerIndex) DueBefore(t int64, after broker.Due, limit int) ([]broker.Due, error) {
 	from := index.Due{QueueID: after.QueueID, Entry: index.Entry{Seq: after.Sequence, Deadline: after.Deadline}}

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"baton/node/broker/destination"
-	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
@@ -18,9 +17,13 @@ type Broker struct {
 
 	queues struct {
 		sync.RWMutex
-		byName map[string]*queue
+		byName   map[string]*queue
+		names    destination.Tree[*queue]  // but for internal ones
+		patterns destination.Tree[*bundle] // who wants queues that come later
 	}
-	life struct {
+	topics topics
+	purges purges
+	life   struct {
 		sync.Mutex
 		closed bool
 		wg     sync.WaitGroup
@@ -34,6 +37,8 @@ type Broker struct {
 	lastID        atomic.Uint64
 	cached        atomic.Int64
 	inTransaction atomic.Int64 // bytes held by open transactions
+	inMemory      atomic.Int64 // bytes of messages that are not in the log
+	dropped       atomic.Uint64
 	delivered     atomic.Uint64
 	subscriptions atomic.Int64
 	failure       sync.Once
@@ -47,6 +52,9 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b := &Broker{cfg: cfg.withDefaults(), end: make(chan struct{})}
 	b.queues.byName = map[string]*queue{}
+	b.topics.init()
+	b.purges.wake = make(chan struct{}, 1)
+	b.loadDurables()
 	b.autos.init()
 	b.chores.init()
 	b.deadlines.init()
@@ -59,6 +67,7 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b.run(b.runAcks)
 	b.run(b.runChores)
+	b.run(b.runPurges)
 	b.run(b.runDue)
 	return b, nil
 }
@@ -133,25 +142,31 @@ func (b *Broker) find(name string) *queue {
 	return b.queues.byName[name]
 }
 
-// policyOf returns the policy of a queue, whether it is there or not.
-func (b *Broker) policyOf(name string) *policy.Policy {
-	if q := b.find(name); q != nil {
-		return &q.policy
-	}
-	p := b.cfg.Policies.Of(destination.Queue, name)
-	return &p
-}
-
 func (b *Broker) findOrAdd(name string) *queue {
 	if q := b.find(name); q != nil {
 		return q
 	}
 	b.queues.Lock()
 	defer b.queues.Unlock()
+	return b.addLocked(name)
+}
+
+// addLocked is findOrAdd for a caller that holds Broker.queues.
+func (b *Broker) addLocked(name string) *queue {
 	q := b.queues.byName[name]
-	if q == nil {
-		q = newQueue(b, name)
-		b.queues.byName[name] = q
+	if q != nil {
+		return q
+	}
+	q = newQueue(b, name, b.policyOf(name))
+	b.queues.byName[name] = q
+	if _, orphan := b.durableOf(name); orphan {
+		b.purges.add(name)
+	}
+	if !destination.Internal(name) {
+		b.queues.names.Add(name, q)
+		for n := range b.queues.patterns.StandingFor(name) {
+			n.add(q, legPart{destination.Destination{Kind: destination.Queue, Pattern: true}, place{}})
+		}
 	}
 	return q
 }
@@ -162,9 +177,16 @@ func (b *Broker) forget(q *queue) {
 	defer b.queues.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.unused() && !q.dispatching {
+	if q.unused() && !q.dead {
 		q.dead = true
+		for _, leg := range q.consumers {
+			leg.attached = false
+			leg.reckon()
+			b.subscriptions.Add(-1)
+			leg.bundle.removed(q, leg.lastTag)
+		}
 		delete(b.queues.byName, q.name)
+		b.queues.names.Remove(q.name, q)
 	}
 }
 
@@ -192,7 +214,9 @@ type Counters struct {
 type Stats struct {
 	Delivered     uint64
 	Subscriptions int
-	CachedBytes   int64 // of bodies that wait for delivery
+	CachedBytes   int64  // of bodies that wait for delivery
+	MemoryBytes   int64  // of messages that are not in the log: of topics and temporary queues
+	Dropped       uint64 // messages that a subscriber of a topic did not take in time
 }
 
 // Stats returns the counters.
@@ -201,6 +225,8 @@ func (b *Broker) Stats() Stats {
 		Delivered:     b.delivered.Load(),
 		Subscriptions: int(b.subscriptions.Load()),
 		CachedBytes:   b.cached.Load(),
+		MemoryBytes:   b.inMemory.Load(),
+		Dropped:       b.dropped.Load(),
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"baton/node/broker"
 	"baton/node/broker/brokertest"
+	"baton/node/broker/destination"
 	"baton/store/record"
 )
 
@@ -98,9 +99,13 @@ func (c *consumer) take(t testing.TB, n int) []broker.Delivery {
 	return got
 }
 
+func queueNamed(name string) []destination.Destination {
+	return []destination.Destination{{Kind: destination.Queue, Name: name}}
+}
+
 func (c *consumer) subscribe(t testing.TB, queue string, mode broker.Mode, prefetch int) *broker.Subscription {
 	t.Helper()
-	sub, err := c.sess.Subscribe(broker.SubscribeOptions{Queue: queue, Mode: mode, Prefetch: prefetch})
+	sub, err := c.sess.Subscribe(broker.SubscribeOptions{From: queueNamed(queue), Mode: mode, Prefetch: prefetch})
 	require.NoError(t, err)
 	c.sess.Start(sub)
 	sub.Resume()
@@ -110,7 +115,7 @@ func (c *consumer) subscribe(t testing.TB, queue string, mode broker.Mode, prefe
 func (c *consumer) publish(t testing.TB, queue string, from, to int) {
 	t.Helper()
 	for i := from; i <= to; i++ {
-		require.NoError(t, c.sess.Send(queue, record.Message{Priority: 4, Timestamp: 1, Body: []byte(strconv.Itoa(i))}, "", ""))
+		require.NoError(t, c.sess.Send(queueNamed(queue), record.Message{Priority: 4, Timestamp: 1, Body: []byte(strconv.Itoa(i))}, "", ""))
 	}
 	require.NoError(t, c.sess.Flush())
 }
@@ -167,7 +172,6 @@ func (*counted) Propose(*record.Batch, func(error))                        {}
 func (*counted) Queues() []broker.QueueInfo                                { return nil }
 func (*counted) Queue(string) (broker.QueueInfo, bool)                     { return broker.QueueInfo{}, false }
 func (*counted) Scan(string, record.Sequence, int) ([]broker.Entry, error) { return nil, nil }
-func (*counted) NextDeadline() (int64, bool, error)                        { return 0, false, nil }
 func (*counted) DueBefore(int64, broker.Due, int) ([]broker.Due, error)    { return nil, nil }
 func (*counted) Subscriptions() []broker.Durable                           { return nil }
 func (*counted) Enqueued(record.Position) (record.Enqueue, error) {
@@ -181,7 +185,7 @@ func TestCacheBudget(t *testing.T) {
 	body := make([]byte, 100)
 	for q := range 10 {
 		for range 50 {
-			require.NoError(t, p.sess.Send(fmt.Sprint("q", q), record.Message{Body: body}, "", ""))
+			require.NoError(t, p.sess.Send(queueNamed(fmt.Sprint("q", q)), record.Message{Body: body}, "", ""))
 		}
 	}
 	require.NoError(t, p.sess.Flush())

@@ -143,37 +143,51 @@ func (b *Broker) proposeCounts(entries []*entry) bool {
 	for l, messages := range byLane {
 		batch.Add(record.TypeRedeliver, record.Redeliver{Queue: l.name, Messages: messages}.AppendTo)
 	}
-	stored, leading := b.proposeChore(batch)
-	if !stored && leading {
+	outcome := b.proposeChore(batch)
+	if outcome == choreRefused {
 		for _, en := range entries {
 			b.chores.count(en)
 		}
 	}
-	return leading
+	return outcome != choreOver
 }
 
+// choreOutcome is what became of a proposal of the broker's own.
+type choreOutcome uint8
+
+const (
+	choreCommitted choreOutcome = iota
+	choreInLog                  // no quorum yet: it counts when it is committed
+	choreRefused                // nothing is in the log; try again
+	choreOver                   // this leadership is over
+)
+
+func (o choreOutcome) stored() bool { return o == choreCommitted || o == choreInLog }
+
 // proposeChore proposes a batch and waits for what becomes of it. If it was
-// refused for now it returns after a while, to try again.
-func (b *Broker) proposeChore(batch *record.Batch) (stored, leading bool) {
+// refused for now it returns after a while.
+func (b *Broker) proposeChore(batch *record.Batch) choreOutcome {
 	outcome := make(chan error, 1)
 	b.cfg.Proposer.Propose(batch, func(err error) { outcome <- err })
 	select {
 	case <-b.end:
-		return false, false
+		return choreOver
 	case err := <-outcome:
 		switch {
-		case err == nil, errors.Is(err, ErrNoQuorum): // it is in the log, and will count when it is committed
-			return true, true
+		case err == nil:
+			return choreCommitted
+		case errors.Is(err, ErrNoQuorum):
+			return choreInLog
 		case !errors.Is(err, ErrDiskFull) && !errors.Is(err, ErrBusy):
-			return false, false
+			return choreOver
 		}
 	}
 	retry := time.NewTimer(retryInterval)
 	defer retry.Stop()
 	select {
 	case <-b.end:
-		return false, false
+		return choreOver
 	case <-retry.C:
-		return false, true
+		return choreRefused
 	}
 }

@@ -49,7 +49,7 @@ type Entry struct {
 // Due is a message with a deadline.
 type Due struct {
 	Queue   string
-	QueueID uint64 // of the index
+	QueueID uint64 // of the index, from 1
 	Entry
 }
 
@@ -70,12 +70,10 @@ type Index interface {
 	// Scan returns up to limit live messages with sequence >= from in rising
 	// order; fewer than limit only if there are no more.
 	Scan(queue string, from record.Sequence, limit int) ([]Entry, error)
-	// NextDeadline returns the earliest deadline of a message in any queue, Unix
-	// milliseconds; false if none has one.
-	NextDeadline() (int64, bool, error)
 	// DueBefore returns up to limit messages of all queues with deadlines at or
-	// before t, the earliest first. It begins behind after, which is the last of
-	// an earlier call, or the zero Due to begin with the first.
+	// before t, Unix milliseconds, in the order of Deadline, QueueID and
+	// Sequence. It begins behind after, which is the last of an earlier call, or
+	// the zero Due to begin with the first.
 	DueBefore(t int64, after Due, limit int) ([]Due, error)
 	// Subscriptions returns the durable subscriptions, by client id and name.
 	Subscriptions() []Durable
@@ -102,8 +100,9 @@ var (
 	ErrBusy = errors.New("the leader is busy: nothing was stored; send again later")
 	// ErrClosed means that the session or the broker is closed.
 	ErrClosed = errors.New("broker: closed")
-	// ErrQueueName means that a queue name cannot be used.
-	ErrQueueName = errors.New("invalid queue name")
+	// ErrDestination means that a destination is not there, or cannot be used in
+	// this way.
+	ErrDestination = errors.New("destination refused")
 	// ErrMessageSize means that a message does not fit into the log's format.
 	ErrMessageSize = errors.New("message is too large")
 	// ErrTransaction means that a transaction is not open, or not as the frame
@@ -154,6 +153,13 @@ type Config struct {
 	TransactionMemory  int64         // of all sessions together; 256 MiB
 	TransactionTimeout time.Duration // from BEGIN on; 10 minutes
 
+	// Limits of what is not in the log: messages for subscribers of topics and of
+	// temporary destinations.
+	SubscriberMessages int   // waiting for one of them; 10000
+	SubscriberBytes    int   // of one of them; 8 MiB
+	MemoryBytes        int64 // of all of them; 256 MiB
+	Temporaries        int   // temporary destinations of one session; 1000
+
 	// OnFailure is called once, when index or log cannot be read. The queue is
 	// not dispatched any more: a message is never skipped. May be nil.
 	OnFailure func(error)
@@ -174,6 +180,12 @@ func (c Config) withDefaults() Config {
 	set(&c.BatchRecords, 256)
 	set(&c.InFlightBytes, 8<<20)
 	set(&c.InFlight, 2048)
+	set(&c.SubscriberMessages, 10000)
+	set(&c.SubscriberBytes, 8<<20)
+	set(&c.Temporaries, 1000)
+	if c.MemoryBytes == 0 {
+		c.MemoryBytes = 256 << 20
+	}
 	set(&c.Transactions, 100)
 	set(&c.TransactionBytes, 64<<20)
 	if c.TransactionMemory == 0 {
@@ -224,6 +236,8 @@ func (c Config) Validate() error {
 		{"PrefetchMax", int64(c.PrefetchMax)}, {"AckWindow", int64(c.AckWindow)},
 		{"BatchBytes", int64(c.BatchBytes)}, {"BatchRecords", int64(c.BatchRecords)},
 		{"InFlightBytes", int64(c.InFlightBytes)}, {"InFlight", int64(c.InFlight)},
+		{"SubscriberMessages", int64(c.SubscriberMessages)}, {"SubscriberBytes", int64(c.SubscriberBytes)},
+		{"MemoryBytes", c.MemoryBytes}, {"Temporaries", int64(c.Temporaries)},
 		{"Transactions", int64(c.Transactions)}, {"TransactionBytes", int64(c.TransactionBytes)},
 		{"TransactionMemory", c.TransactionMemory}, {"TransactionTimeout", int64(c.TransactionTimeout)},
 	} {

@@ -42,11 +42,10 @@ func (b *Broker) removeDead(corpses []corpse) bool {
 		if batch == nil {
 			continue
 		}
-		stored, leading := b.proposeChore(batch)
-		switch {
-		case !leading:
+		switch b.proposeChore(batch) {
+		case choreOver:
 			return false
-		case !stored:
+		case choreRefused:
 			b.chores.bury(done...)
 		default:
 			for _, c := range done {
@@ -108,13 +107,17 @@ func (b *Broker) addDead(u *unit, q *queue, c corpse) (kept, ok bool) {
 func (b *Broker) deadLetter(q *queue, m *record.Message, c corpse) record.Enqueue {
 	dead := *m
 	dead.Deadline, dead.Redeliveries, dead.DedupID = 0, 0, ""
+	from := destination.Destination{Kind: destination.Queue, Name: q.name}.String()
+	if len(m.Headers) > 0 && m.Headers[0].Name == headerDestination {
+		from = m.Headers[0].Value // a topic
+	}
 	dead.Headers = slices.DeleteFunc(slices.Clone(m.Headers), func(h record.HeaderField) bool {
-		return slices.Contains(deadLetterHeaders, h.Name)
+		return h.Name == headerDestination || slices.Contains(deadLetterHeaders, h.Name)
 	})
 	add := func(name, value string) {
 		dead.Headers = append(dead.Headers, record.HeaderField{Name: name, Value: value})
 	}
-	add(HeaderOriginalDestination, destination.Destination{Kind: destination.Queue, Name: q.name}.String())
+	add(HeaderOriginalDestination, from)
 	add(HeaderDeadLetterCause, c.cause)
 	add(HeaderDeadLetterTime, strconv.FormatInt(b.cfg.Now().UnixMilli(), 10))
 	add(HeaderDeadLetterCount, strconv.FormatUint(uint64(c.en.count), 10))

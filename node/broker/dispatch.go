@@ -35,6 +35,7 @@ func (q *queue) runDispatch() {
 		if len(picks) == 0 && empty == nil {
 			q.own()
 			q.dispatching = false
+			q.wakeBundles()
 			q.mu.Unlock()
 			return
 		}
@@ -53,6 +54,15 @@ func (q *queue) runDispatch() {
 			q.broken = true
 			q.mu.Unlock()
 			q.b.failed(q, err)
+		}
+	}
+}
+
+// wakeBundles lets other legs have what those of this queue did not take.
+func (q *queue) wakeBundles() {
+	for _, c := range q.consumers {
+		if c.bundle != nil {
+			c.bundle.wake()
 		}
 	}
 }
@@ -133,7 +143,8 @@ func (q *queue) deliver(picks []pick) error {
 			}
 		}
 		p.to.client.Deliver(Delivery{
-			Subscription: p.to, Message: p.msg, Tag: p.tag, Redelivered: p.again, Redeliveries: int(p.how), Reserved: p.en.size,
+			Subscription: p.to, Message: p.msg, Destination: p.to.origin, Tag: p.tag,
+			Redelivered: p.again, Redeliveries: int(p.how), Reserved: p.en.size,
 		})
 	}
 	q.b.delivered.Add(uint64(len(picks)))

@@ -11,6 +11,7 @@ import (
 
 	"baton/node/broker"
 	"baton/node/broker/brokertest"
+	"baton/node/broker/destination"
 	"baton/node/broker/policy"
 	"baton/node/broker/schedule"
 	"baton/store/record"
@@ -22,7 +23,7 @@ func (c *consumer) publishFor(t testing.TB, queue, body string, life time.Durati
 	if life != 0 {
 		m.Deadline = time.Now().Add(life).UnixMilli()
 	}
-	require.NoError(t, c.sess.Send(queue, m, "", ""))
+	require.NoError(t, c.sess.Send(queueNamed(queue), m, "", ""))
 	require.NoError(t, c.sess.Flush())
 }
 
@@ -122,8 +123,7 @@ func TestExpiryPolicy(t *testing.T) {
 
 func (c *consumer) sendLater(t testing.TB, queue, body string, p schedule.Plan) {
 	t.Helper()
-	p.To = "/queue/" + queue
-	require.NoError(t, c.sess.SendLater(record.Message{Priority: 4, Timestamp: time.Now().UnixMilli(), Body: []byte(body)}, p, "", ""))
+	require.NoError(t, c.sess.SendLater(queueNamed(queue), record.Message{Priority: 4, Timestamp: time.Now().UnixMilli(), Body: []byte(body)}, p, "", ""))
 	require.NoError(t, c.sess.Flush())
 }
 
@@ -235,7 +235,7 @@ func TestScheduleWithExpiry(t *testing.T) {
 		c := attach(t, b)
 		now := time.Now().UnixMilli()
 		m := record.Message{Priority: 9, Timestamp: now, Deadline: now + 5000, Body: []byte("x")}
-		require.NoError(t, c.sess.SendLater(m, schedule.Plan{To: "/queue/q", Delay: 60000}, "", ""))
+		require.NoError(t, c.sess.SendLater(queueNamed("q"), m, schedule.Plan{Delay: 60000}, "", ""))
 		require.NoError(t, c.sess.Flush())
 		<-time.After(64 * time.Second)
 		require.Equal(t, 1, log.Depth("\x019q"))
@@ -253,13 +253,44 @@ func TestScheduleInATransaction(t *testing.T) {
 		c := attach(t, b)
 		for i, end := range []func(name, receipt string) error{c.sess.Commit, c.sess.Rollback} {
 			require.NoError(t, c.sess.Begin("t", ""))
-			require.NoError(t, c.sess.SendLater(record.Message{Priority: 4}, schedule.Plan{To: "/queue/q", Delay: 1000}, "t", ""))
+			require.NoError(t, c.sess.SendLater(queueNamed("q"), record.Message{Priority: 4}, schedule.Plan{Delay: 1000}, "t", ""))
 			require.NoError(t, end("t", ""))
 			require.NoError(t, c.sess.Flush())
 			<-time.After(2 * time.Second)
 			require.Equal(t, 1, log.Depth("q"), i)
 		}
 		require.Zero(t, log.Depth("\x03schedule"))
+		b.Close()
+	})
+}
+
+// A schedule goes wherever a message can go that stays.
+func TestScheduleToTopicsAndComposites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := brokertest.NewLog()
+		b := log.Broker(t)
+		c := attach(t, b)
+		to, err := destination.Append(nil, "/topic/t,/queue/a,/queue/b")
+		require.NoError(t, err)
+		sub, err := c.sess.Subscribe(broker.SubscribeOptions{From: to[:1], Mode: broker.Auto, Prefetch: 10, Pending: -1})
+		require.NoError(t, err)
+		c.sess.Start(sub)
+		sub.Resume()
+		require.NoError(t, c.sess.SendLater(to, record.Message{Priority: 6, Body: []byte("x")}, schedule.Plan{Period: 1000, Repeat: 1}, "", ""))
+		require.NoError(t, c.sess.Flush())
+		synctest.Wait()
+		require.Zero(t, c.count())
+		<-time.After(2*time.Second + time.Millisecond)
+		for _, d := range c.take(t, 2) {
+			require.Equal(t, "x", string(d.Message.Body))
+		}
+		require.Equal(t, 2, log.Depth("\x016a"))
+		require.Equal(t, 2, log.Depth("\x016b"))
+		for _, bad := range []string{"/temp-queue/x", "/queue/a.*", "/queue/a,/topic/>"} {
+			to, err := destination.Append(nil, bad)
+			require.NoError(t, err)
+			require.ErrorIs(t, c.sess.SendLater(to, record.Message{}, schedule.Plan{Delay: 1}, "", ""), broker.ErrDestination, bad)
+		}
 		b.Close()
 	})
 }

@@ -16,7 +16,7 @@ import (
 
 func (c *consumer) publishAs(t testing.TB, queue string, priority uint8, body string) {
 	t.Helper()
-	require.NoError(t, c.sess.Send(queue, record.Message{Priority: priority, Timestamp: 1, Body: []byte(body)}, "", ""))
+	require.NoError(t, c.sess.Send(queueNamed(queue), record.Message{Priority: priority, Timestamp: 1, Body: []byte(body)}, "", ""))
 	require.NoError(t, c.sess.Flush())
 }
 
@@ -121,6 +121,41 @@ func TestAcksOfSeveralLanes(t *testing.T) {
 			}
 			require.NoError(t, c.sess.Flush())
 			eventually(t, "all acks", func() bool { return b.Snapshot()[0].Depth == 0 })
+		}
+	}
+}
+
+// A queue that is deleted is gone, and one that is made again works.
+func TestDeletedQueue(t *testing.T) {
+	log := brokertest.NewLog()
+	b := log.Broker(t)
+	c := attach(t, b)
+	remove := func(names ...string) {
+		batch := record.NewBatch(64)
+		for _, name := range names {
+			batch.Add(record.TypeDeleteQueue, record.DeleteQueue{Queue: name}.AppendTo)
+		}
+		log.Propose(batch, func(err error) { require.NoError(t, err) })
+	}
+	for round := range 3 {
+		sub := c.subscribe(t, "q", broker.Individual, 10)
+		c.publishAs(t, "q", 4, "normal")
+		c.publishAs(t, "q", 9, "high")
+		remove("q", "\x019q") // does nothing: they are not empty
+		for range 2 {
+			require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: c.take(t, 1)[0].Tag}, "", ""))
+		}
+		require.NoError(t, c.sess.Flush())
+		if round == 1 {
+			c.sess.Unsubscribe(sub)
+		}
+		eventually(t, "it is idle", func() bool {
+			remove("q", "\x019q")
+			return round != 1 || len(b.Snapshot()) == 0
+		})
+		if round != 1 {
+			require.Equal(t, 1, b.Snapshot()[0].Consumers)
+			c.sess.Unsubscribe(sub)
 		}
 	}
 }

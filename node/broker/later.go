@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"baton/node/broker/destination"
@@ -20,16 +19,31 @@ const (
 )
 
 // SendLater is Send to the schedule, from where the message goes to its
-// destination when the plan says so. Errors: also schedule.ErrPlan.
-func (s *Session) SendLater(m record.Message, p schedule.Plan, tx, receipt string) error {
-	if err := s.b.later(&m, p); err != nil {
+// destinations when the plan says so; the plan's To is set. Errors: also
+// schedule.ErrPlan.
+func (s *Session) SendLater(to []destination.Destination, m record.Message, p schedule.Plan, tx, receipt string) error {
+	if err := s.b.later(to, &m, p); err != nil {
 		return s.Refuse(tx, err)
 	}
-	return s.send(destination.Schedule, m, tx, receipt)
+	if err := s.identify(&m); err != nil {
+		return s.Refuse(tx, err)
+	}
+	s.router.targets = append(s.router.targets[:0], target{queue: destination.Schedule, deadline: m.Deadline})
+	s.router.publications = s.router.publications[:0]
+	return s.routed(m, s.router.size(&m), tx, receipt)
 }
 
-// later makes a message one of the schedule. Error: schedule.ErrPlan.
-func (b *Broker) later(m *record.Message, p schedule.Plan) error {
+// later makes a message one of the schedule. Errors: schedule.ErrPlan,
+// ErrDestination.
+func (b *Broker) later(to []destination.Destination, m *record.Message, p schedule.Plan) error {
+	for _, d := range to {
+		switch {
+		case d.Pattern:
+			return fmt.Errorf("%w: a message cannot be sent to wildcards", ErrDestination)
+		case d.Temporary():
+			return fmt.Errorf("%w: a temporary destination may be gone when a scheduled message is due", ErrDestination)
+		}
+	}
 	now := b.cfg.Now()
 	if err := p.Check(); err != nil {
 		return err
@@ -41,6 +55,7 @@ func (b *Broker) later(m *record.Message, p schedule.Plan) error {
 	if m.Deadline != 0 {
 		p.Life = max(m.Deadline-m.Timestamp, 1)
 	}
+	p.To = compositeText(to)
 	text := p.Encode()
 	if len(text) > record.MaxStringSize {
 		return fmt.Errorf("%w: its destination is too long", schedule.ErrPlan)
@@ -76,8 +91,13 @@ func (b *Broker) fire(list []Due, now time.Time) (n int, stored, leading bool) {
 		return n, true, true
 	}
 	u.batch.Add(record.TypeAck, fired.AppendTo)
-	stored, leading = b.proposeChore(u.batch)
-	return n, stored, leading
+	outcome := b.proposeChore(u.batch)
+	if outcome == choreCommitted {
+		b.hand(u.published)
+	} else {
+		b.giveRoom(u.published)
+	}
+	return n, outcome.stored(), outcome != choreOver
 }
 
 // fireOne adds to a batch what becomes of one message of the schedule.
@@ -108,14 +128,14 @@ func (b *Broker) fireOne(u *unit, m *record.Message, due, now time.Time) error {
 	if len(next.Plans) > 0 || p.Sent {
 		sent.ID, sent.DedupID = b.nextID(nil), ""
 	}
-	b.deliverTo(u, p.To, &sent)
-	return nil
-}
-
-// deliverTo adds a message for a destination, as a client wrote it, to a batch.
-func (b *Broker) deliverTo(u *unit, to string, m *record.Message) {
-	for _, d := range strings.Split(to, ",") {
-		name := strings.TrimPrefix(d, "/queue/")
-		u.batch.Add(record.TypeEnqueue, record.Enqueue{Queue: destination.Lane(name, m.Priority), Message: *m}.AppendTo)
+	to, err := destination.Append(nil, p.To)
+	if err != nil {
+		return err
 	}
+	r := newRouter(b, nil)
+	if _, err := r.route(to, &sent); err != nil {
+		return err // what route refuses, SendLater has refused
+	}
+	r.addTo(u, sent, 0)
+	return nil
 }

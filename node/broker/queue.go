@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"baton/node/broker/destination"
 	"baton/node/broker/policy"
 	"baton/store/record"
 )
@@ -51,10 +50,12 @@ type queue struct {
 	b      *Broker
 	name   string
 	policy policy.Policy
+	memory *memory // set if the queue is not in the log
 
 	mu       sync.Mutex
 	dead     bool // dropped from the table of queues
 	broken   bool // index or log cannot be read
+	orphan   bool // of a durable subscription that is no more
 	cached   int64
 	borrowed int         // entries of ready lists with a borrowed message
 	lanes    []*lane     // those in use, the highest priority first
@@ -68,8 +69,8 @@ type queue struct {
 	dispatching bool
 }
 
-func newQueue(b *Broker, name string) *queue {
-	return &queue{b: b, name: name, policy: b.cfg.Policies.Of(destination.Queue, name)}
+func newQueue(b *Broker, name string, policy policy.Policy) *queue {
+	return &queue{b: b, name: name, policy: policy}
 }
 
 // lane returns the lane of a priority. One that is new begins as info says.
@@ -95,9 +96,11 @@ func (q *queue) find(priority uint8) *lane {
 	return nil
 }
 
-// unused says that the queue never had a message and has no consumers.
+// unused says that the queue never had a message and nobody is there for it:
+// legs of patterns are for queues that exist.
 func (q *queue) unused() bool {
-	return len(q.consumers) == 0 && !slices.ContainsFunc(q.lanes, func(l *lane) bool { return l.last > 0 })
+	return !slices.ContainsFunc(q.consumers, func(c *Subscription) bool { return !c.wild }) && !q.dispatching &&
+		!slices.ContainsFunc(q.lanes, func(l *lane) bool { return l.last > 0 })
 }
 
 // enqueued adds a message. It is false if the queue is dead.
@@ -112,6 +115,9 @@ func (q *queue) enqueued(priority uint8, seq record.Sequence, at record.Position
 	l := q.lane(priority, QueueInfo{NextSequence: seq})
 	if !l.enqueued(seq, at, size, e) {
 		return true
+	}
+	if q.orphan {
+		q.b.purges.add(q.name)
 	}
 	q.kick()
 	if !q.dispatching {
@@ -134,6 +140,9 @@ func (q *queue) keep(en *entry, m *record.Message) {
 // release takes the message out of an entry, nil if it has none.
 func (q *queue) release(en *entry) *record.Message {
 	m := en.msg
+	if q.memory != nil {
+		return m // it is nowhere else
+	}
 	if m != nil {
 		if en.borrowed {
 			q.borrowed--

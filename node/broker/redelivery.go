@@ -42,7 +42,9 @@ func (q *queue) giveBack(entries []*entry, why comeback) {
 			continue
 		}
 		if why == refused || why == lost && i == 0 {
-			q.b.chores.count(en)
+			if q.memory == nil {
+				q.b.chores.count(en)
+			}
 			if delay := q.policy.Redelivery.DelayOf(en.count); delay > 0 && why == refused {
 				q.delay(en, q.b.cfg.Now().Add(delay))
 				continue
@@ -83,6 +85,10 @@ func (q *queue) verdict(en *entry, nacked bool) (c corpse, dead bool) {
 
 // bury takes an entry, which is in no list any more, out of delivery for good.
 func (q *queue) bury(c corpse) {
+	if q.memory != nil {
+		q.lose(c.en)
+		return
+	}
 	q.release(c.en)
 	c.en.state = stateDead
 	c.en.lane.delivered[c.en.seq] = c.en

@@ -137,7 +137,7 @@ func TestNackAsActiveMQ(t *testing.T) {
 	c := attach(t, b)
 	sub := c.subscribe(t, "q", broker.Individual, 2)
 	send := func(transient bool, body string) {
-		require.NoError(t, c.sess.Send("q", record.Message{Transient: transient, Body: []byte(body)}, "", ""))
+		require.NoError(t, c.sess.Send(queueNamed("q"), record.Message{Transient: transient, Body: []byte(body)}, "", ""))
 		require.NoError(t, c.sess.Flush())
 	}
 	send(false, "kept")

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -43,10 +42,13 @@ type Session struct {
 	unit    unit
 	hint    int // size of the last batch
 	ops     []Op
-	message record.Enqueue
-	encode  func([]byte) []byte // appends message; made once
+	router  *router
 	scratch []byte
 	subs    []*Subscription
+	aliases map[destination.Destination]*temporary // of this session
+	// identity is the client id, "" if the client gave none.
+	identity string
+	aborted  chan struct{} // closed by Abort
 
 	open openTransactions
 
@@ -69,8 +71,10 @@ type ackSet struct {
 // unit is what will be proposed as one batch, that is, wholly or not at all: a
 // session has one for what it gathers, and one for each open transaction.
 type unit struct {
-	batch *record.Batch // of messages; the acks are added at the end
-	acks  []ackSet
+	batch     *record.Batch // of messages; the acks are added at the end
+	acks      []ackSet
+	published []publication // handed out when the batch is committed
+	bytes     int           // of published
 }
 
 // group is one proposal.
@@ -86,53 +90,10 @@ type group struct {
 
 // NewSession begins a session. The caller must Close it.
 func (b *Broker) NewSession(c Client) *Session {
-	s := &Session{b: b, client: c}
-	s.encode = func(dst []byte) []byte { return s.message.AppendTo(dst) }
+	s := &Session{b: b, client: c, aborted: make(chan struct{})}
+	s.router = newRouter(b, s)
 	s.mu.changed = sync.NewCond(&s.mu)
 	return s
-}
-
-// Send adds a message to the batch, or to a transaction; m.ID is set by the
-// broker. Nothing of m is kept. Errors: ErrQueueName, ErrMessageSize,
-// ErrTransaction, ErrClosed.
-func (s *Session) Send(queue string, m record.Message, tx, receipt string) error {
-	if err := CheckQueueName(queue); err != nil {
-		return s.Refuse(tx, err)
-	}
-	m.Deadline = s.b.policyOf(queue).Expiry.Deadline(s.b.cfg.Now().UnixMilli(), m.Deadline)
-	return s.send(queue, m, tx, receipt)
-}
-
-func (s *Session) send(queue string, m record.Message, tx, receipt string) error {
-	if err := checkSize(&m); err != nil {
-		return s.Refuse(tx, err)
-	}
-	if len(s.scratch) == 0 {
-		s.scratch = make([]byte, 64)
-	}
-	m.ID = s.b.nextID(s.scratch)
-	s.message = record.Enqueue{Queue: queue, Message: m}
-	if queue != destination.Schedule {
-		s.message.Queue = destination.Lane(queue, m.Priority)
-	}
-	defer func() { s.message = record.Enqueue{} }()
-	if tx != "" {
-		if err := s.sendIn(tx); err != nil {
-			return err
-		}
-		return s.added(Op{OpSend, receipt, true})
-	}
-	s.unit.enqueue(s, s.hint)
-	return s.added(Op{OpSend, receipt, false})
-}
-
-// enqueue adds the session's message. hint is the size that the batch is
-// expected to have.
-func (u *unit) enqueue(s *Session, hint int) {
-	if u.batch == nil {
-		u.batch = record.NewBatch(max(hint, len(s.message.Message.Body)+1024))
-	}
-	u.batch.Add(record.TypeEnqueue, s.encode)
 }
 
 // acknowledge adds acks.
@@ -157,7 +118,7 @@ func byLane(sets []ackSet, entries []*entry) []ackSet {
 // seal returns the whole batch, nil if there is nothing to propose.
 func (u *unit) seal() *record.Batch {
 	for _, a := range u.acks {
-		if len(a.entries) == 0 {
+		if len(a.entries) == 0 || a.lane.q.memory != nil {
 			continue
 		}
 		if u.batch == nil {
@@ -169,26 +130,25 @@ func (u *unit) seal() *record.Batch {
 }
 
 // failed gives back what a unit would have acknowledged.
-func (u *unit) failed() {
+func (u *unit) failed(b *Broker) {
+	b.giveRoom(u.published)
+	u.published = nil
 	for _, a := range u.acks {
 		a.lane.q.ackFailed(a.entries)
 	}
 }
 
-// checkSize refuses what the log could not be read back with.
-func checkSize(m *record.Message) error {
-	if len(m.Headers) > HeadersMax {
-		return fmt.Errorf("%w (it has %d headers, at most %d)", ErrMessageSize, len(m.Headers), HeadersMax)
-	}
-	for i := range m.Headers {
-		if n := max(len(m.Headers[i].Name), len(m.Headers[i].Value)); n > record.MaxStringSize {
-			return fmt.Errorf("%w (a header has %d bytes, at most %d)", ErrMessageSize, n, record.MaxStringSize)
+// settled removes what a unit has acknowledged of queues in memory: of the
+// others the applier tells.
+func (u *unit) settled() {
+	for _, a := range u.acks {
+		if q := a.lane.q; q.memory != nil {
+			q.mu.Lock()
+			q.settled(a.entries)
+			q.kick()
+			q.mu.Unlock()
 		}
 	}
-	if len(m.Body) > BodyMax {
-		return fmt.Errorf("%w (its body has %d bytes, at most %d)", ErrMessageSize, len(m.Body), BodyMax)
-	}
-	return nil
 }
 
 // Ack settles a message, or all up to it in mode Cumulative; in a transaction,
@@ -224,7 +184,8 @@ func (s *Session) Nack(sub *Subscription, ref Ref, tx, receipt string) error {
 
 func (s *Session) added(op Op) error {
 	s.ops = append(s.ops, op)
-	if len(s.ops) >= s.b.cfg.BatchRecords || s.unit.batch != nil && s.unit.batch.Len() >= s.b.cfg.BatchBytes {
+	if len(s.ops) >= s.b.cfg.BatchRecords || s.unit.bytes >= s.b.cfg.BatchBytes ||
+		s.unit.batch != nil && s.unit.batch.Len() >= s.b.cfg.BatchBytes {
 		return s.Flush()
 	}
 	return nil
@@ -249,12 +210,13 @@ func (s *Session) Flush() error {
 // propose enters a group into the session's window and proposes its batch,
 // which may be nil.
 func (s *Session) propose(g *group, batch *record.Batch) error {
+	g.bytes = g.unit.bytes
 	if batch != nil {
-		g.bytes = batch.Len()
+		g.bytes += batch.Len()
 	}
 	if !s.admit(g) {
 		s.b.inTransaction.Add(int64(-g.counted))
-		g.unit.failed()
+		g.unit.failed(s.b)
 		return ErrClosed
 	}
 	if batch == nil {
@@ -295,7 +257,9 @@ func (s *Session) admit(g *group) bool {
 func (s *Session) settle(g *group, err error) {
 	s.b.inTransaction.Add(int64(-g.counted))
 	if err != nil {
-		g.unit.failed()
+		g.unit.failed(s.b)
+	} else {
+		g.unit.settled()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -309,6 +273,7 @@ func (s *Session) settle(g *group, err error) {
 		s.mu.groups[n] = nil
 		s.mu.bytes -= head.bytes
 		s.mu.count -= len(head.ops)
+		s.b.hand(head.unit.published)
 		s.client.Settled(head.ops, head.err)
 	}
 	if s.mu.groups = s.mu.groups[n:]; len(s.mu.groups) == 0 {
@@ -335,23 +300,6 @@ func (s *Session) Drain() error {
 	return nil
 }
 
-// Subscribe adds a consumer. Start makes it one of its queue's, and Resume of
-// the subscription begins the deliveries. Error: ErrQueueName.
-func (s *Session) Subscribe(o SubscribeOptions) (*Subscription, error) {
-	if err := CheckQueueName(o.Queue); err != nil {
-		return nil, err
-	}
-	if o.Prefetch < 1 {
-		return nil, fmt.Errorf("broker: prefetch is %d, must be at least 1", o.Prefetch)
-	}
-	sub := &Subscription{
-		Data: o.Data, b: s.b, name: o.Queue, client: s.client,
-		mode: o.Mode, prefetch: min(o.Prefetch, s.b.cfg.PrefetchMax),
-	}
-	s.subs = append(s.subs, sub)
-	return sub, nil
-}
-
 // Start attaches a subscription to its queue. Between this and Resume the
 // client may be told that it is subscribed.
 func (s *Session) Start(sub *Subscription) { sub.start() }
@@ -367,6 +315,9 @@ func (s *Session) Unsubscribe(sub *Subscription) {
 func (s *Session) Abort() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.mu.aborted {
+		close(s.aborted)
+	}
 	s.mu.aborted = true
 	s.mu.changed.Broadcast()
 }
@@ -388,6 +339,7 @@ func (s *Session) Close(broken bool) error {
 		sub.stop(why)
 	}
 	s.subs = nil
+	s.closeTemporaries()
 	return err
 }
 

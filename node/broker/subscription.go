@@ -39,6 +39,7 @@ type Client interface {
 type Delivery struct {
 	Subscription *Subscription
 	Message      *record.Message
+	Destination  string // where it comes from; "" if that is what was subscribed to
 	Tag          uint64 // names the delivery on this subscription, rising from 1
 	Redelivered  bool   // the message was delivered before
 	Redeliveries int    // how often it came back and that counted
@@ -49,26 +50,27 @@ type Delivery struct {
 type Ref struct {
 	Tag       uint64
 	MessageID string
+	upTo      bool // whatever is pending up to Tag, which need not be
 }
 
-// SubscribeOptions say what a consumer wants.
-type SubscribeOptions struct {
-	Queue    string
-	Mode     Mode
-	Prefetch int // messages delivered and not settled; at least 1, at most Config.PrefetchMax
-	Data     any // the client's own, see Subscription.Data
-}
-
-// Subscription is a consumer of one queue. It belongs to a Session.
+// Subscription is a consumer. It belongs to a Session. It consumes one queue,
+// or is a bundle of others that do.
 type Subscription struct {
 	// Data is what the client gave to Subscribe.
 	Data any
 
 	b        *Broker
-	name     string
 	client   Client
+	session  *Session
 	mode     Mode
 	prefetch int
+	options  *SubscribeOptions
+	place    place
+	via      source  // nil: a queue
+	bundle   *bundle // of which it is a leg, or nil
+	number   int     // of the leg
+	wild     bool    // the leg is there for a pattern
+	origin   string  // Destination of its deliveries
 
 	q *queue // set by Start; the rest is guarded by q.mu
 
@@ -90,25 +92,59 @@ type slot struct {
 // Mode is the mode given to Subscribe.
 func (c *Subscription) Mode() Mode { return c.mode }
 
+// place is where a consumer finds its queue.
+type place struct {
+	open  func() *queue
+	close func() // after the consumer is detached; may be nil
+}
+
+// source is what a subscription receives from if that is not one queue. The
+// methods are those of Subscription.
+type source interface {
+	start()
+	stop(why comeback)
+	resume()
+	// each settles what a reference covers and returns it.
+	each(ref Ref, settle func(*Subscription, Ref) ([]*entry, error)) ([]*entry, error)
+}
+
 // start attaches the consumer to its queue, held until Resume.
 func (c *Subscription) start() {
-	for {
-		q := c.b.findOrAdd(c.name)
-		q.mu.Lock()
-		if q.dead {
-			q.mu.Unlock()
-			continue
-		}
-		c.q, c.attached, c.stalled = q, true, true
-		q.consumers = append(q.consumers, c)
-		c.b.subscriptions.Add(1)
-		q.mu.Unlock()
+	if c.via != nil {
+		c.via.start()
 		return
 	}
+	c.stalled = true
+	for {
+		c.q = c.place.open()
+		if c.attach() {
+			return
+		}
+	}
+}
+
+// attach is false if the queue is dead.
+func (c *Subscription) attach() bool {
+	q := c.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.dead {
+		return false
+	}
+	c.attached = true
+	q.consumers = append(q.consumers, c)
+	c.b.subscriptions.Add(1)
+	c.reckon()
+	q.kick()
+	return true
 }
 
 // stop detaches the consumer; what it has not settled goes back.
 func (c *Subscription) stop(why comeback) {
+	if c.via != nil {
+		c.via.stop(why)
+		return
+	}
 	q := c.q
 	if q == nil {
 		return
@@ -124,27 +160,40 @@ func (c *Subscription) stop(why comeback) {
 	q.giveBack(c.take(len(c.unsettled)), why)
 	c.reckon()
 	q.kick()
-	forget := q.unused()
+	forget := q.memory == nil && q.unused()
 	q.mu.Unlock()
 	if forget {
 		c.b.forget(q)
+	}
+	if c.place.close != nil {
+		c.place.close()
 	}
 }
 
 // Resume begins the deliveries after Start, and again after a Reserve that was
 // false, when the client has room.
 func (c *Subscription) Resume() {
+	if c.via != nil {
+		c.via.resume()
+		return
+	}
+	c.resumed()
+}
+
+// resumed is true if there is a message that the consumer may get now.
+func (c *Subscription) resumed() bool {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
 	c.stalled = false
 	c.reckon()
 	c.q.kick()
+	return c.q.dispatching
 }
 
 // Written tells that all deliveries up to a tag are on their way to the
 // client; in mode Auto that settles them.
 func (c *Subscription) Written(tag uint64) {
-	if c.mode != Auto {
+	if c.mode != Auto || c.q == nil {
 		return
 	}
 	c.q.mu.Lock()
@@ -154,6 +203,10 @@ func (c *Subscription) Written(tag uint64) {
 	}
 	entries := c.take(i)
 	c.await(entries)
+	if c.q.memory != nil {
+		c.q.settled(entries)
+		entries = nil
+	}
 	c.q.kick()
 	c.q.mu.Unlock()
 	c.b.autos.add(entries)
@@ -176,8 +229,24 @@ func (c *Subscription) reckon() {
 // hold notes a delivery.
 func (c *Subscription) hold(en *entry) {
 	c.unsettled = append(c.unsettled, slot{en.tag, en})
-	c.live++
+	c.live++ // a bundle has counted it when it was reserved
 	c.reckon()
+}
+
+// count notes that there are more or fewer unsettled messages.
+func (c *Subscription) count(more int) {
+	c.live += more
+	if c.bundle != nil && more != 0 {
+		c.bundle.counted(more)
+	}
+}
+
+// pending says whether a delivery is not settled.
+func (c *Subscription) pending(tag uint64) bool {
+	c.q.mu.Lock()
+	defer c.q.mu.Unlock()
+	i, found := c.find(tag)
+	return found && c.unsettled[i].en != nil
 }
 
 // find returns the index of the slot with a tag, or where it would be.
@@ -203,6 +272,9 @@ func (c *Subscription) locate(ref Ref) (int, error) {
 
 // ack takes what a reference covers, to be acknowledged.
 func (c *Subscription) ack(ref Ref) ([]*entry, error) {
+	if c.via != nil {
+		return c.via.each(ref, (*Subscription).ack)
+	}
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
 	entries, err := c.settle(ref)
@@ -216,6 +288,10 @@ func (c *Subscription) ack(ref Ref) ([]*entry, error) {
 // nack gives what a reference covers back to the queue. It is delivered again
 // when the queue's policy says so.
 func (c *Subscription) nack(ref Ref) error {
+	if c.via != nil {
+		_, err := c.via.each(ref, func(leg *Subscription, ref Ref) ([]*entry, error) { return nil, leg.nack(ref) })
+		return err
+	}
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
 	entries, err := c.settle(ref)
@@ -230,6 +306,13 @@ func (c *Subscription) nack(ref Ref) error {
 func (c *Subscription) settle(ref Ref) ([]*entry, error) {
 	if c.mode == Auto {
 		return nil, fmt.Errorf("%w (its ack mode is auto)", ErrUnknownMessage)
+	}
+	if ref.upTo {
+		i, found := c.find(ref.Tag)
+		if found {
+			i++
+		}
+		return c.take(i), nil
 	}
 	i, err := c.locate(ref)
 	if err != nil {
@@ -253,7 +336,7 @@ func (c *Subscription) take(n int) []*entry {
 		}
 	}
 	c.unsettled = c.unsettled[n:]
-	c.live -= len(entries)
+	c.count(-len(entries))
 	c.trim()
 	c.reckon()
 	return entries
@@ -269,7 +352,7 @@ func (c *Subscription) drop(en *entry) {
 // clear settles slot i.
 func (c *Subscription) clear(i int) {
 	c.unsettled[i].en = nil
-	c.live--
+	c.count(-1)
 	c.trim()
 }
 

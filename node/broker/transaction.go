@@ -143,18 +143,13 @@ func (s *Session) in(name string, f func(t *transaction) error) error {
 	return fmt.Errorf("%w: %q was rolled back: %w", ErrTransaction, name, err)
 }
 
-// sendIn adds the session's message to a transaction.
-func (s *Session) sendIn(name string) error {
+// sendIn adds a message that was routed to a transaction.
+func (s *Session) sendIn(name string, m record.Message, size int) error {
 	return s.in(name, func(t *transaction) error {
-		m := &s.message.Message
-		size := record.RecordHeaderSize + len(s.message.Queue) + len(m.Body) + 64
-		for i := range m.Headers {
-			size += len(m.Headers[i].Name) + len(m.Headers[i].Value) + 6
-		}
 		if err := t.grow(s.b, size); err != nil {
 			return err
 		}
-		t.enqueue(s, 0)
+		s.router.addTo(&t.unit, m, 0)
 		return nil
 	})
 }
@@ -167,7 +162,7 @@ func (s *Session) settleIn(name string, sub *Subscription, ref Ref, add func(*tr
 			return err
 		}
 		add(t, entries) // first, so that a refusal gives them back
-		return t.grow(s.b, len(sub.q.name)+settledBytes*(1+len(entries)))
+		return t.grow(s.b, settledBytes*(4+len(entries)))
 	})
 }
 
@@ -199,6 +194,7 @@ func (t *transaction) refuse(b *Broker, why error, toConsumers bool) {
 // rollBack drops what is in a transaction. What it has settled goes back to
 // the consumers, or else to the queues.
 func (t *transaction) rollBack(b *Broker, toConsumers bool) {
+	b.giveRoom(t.published)
 	for _, set := range slices.Concat(t.acks, t.nacks) {
 		set.lane.q.restore(set.entries, toConsumers)
 	}
@@ -232,6 +228,9 @@ func (s *Session) closeTransactions() {
 // transaction commits. It frees its place in the prefetch: a consumer may
 // settle more in one transaction than it may have unsettled.
 func (c *Subscription) holdInTransaction(ref Ref) ([]*entry, error) {
+	if c.via != nil {
+		return c.via.each(ref, (*Subscription).holdInTransaction)
+	}
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
 	entries, err := c.settle(ref)
@@ -295,6 +294,6 @@ func (c *Subscription) restore(en *entry) {
 	} else {
 		c.unsettled = slices.Insert(c.unsettled, i, slot{en.tag, en})
 	}
-	c.live++
+	c.count(1)
 	c.reckon()
 }

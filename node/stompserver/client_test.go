@@ -20,9 +20,10 @@ const patience = 10 * time.Second
 
 // client is a raw STOMP client whose every step a test can see.
 type client struct {
-	t   *testing.T
-	nc  net.Conn
-	dec *stomp.Decoder
+	t     *testing.T
+	nc    net.Conn
+	dec   *stomp.Decoder
+	early []*stomp.Frame // read while something else was waited for
 }
 
 func dialRaw(t *testing.T, address string) *client {
@@ -34,7 +35,7 @@ func dialRaw(t *testing.T, address string) *client {
 
 func newClient(t *testing.T, nc net.Conn) *client {
 	t.Cleanup(func() { nc.Close() })
-	return &client{t, nc, stomp.NewDecoder(nc, stomp.Limits{Body: 64 << 20})}
+	return &client{t: t, nc: nc, dec: stomp.NewDecoder(nc, stomp.Limits{Body: 64 << 20})}
 }
 
 // dial connects and speaks the version.
@@ -82,6 +83,15 @@ func (c *client) publish(queue string, bodies ...string) {
 }
 
 func (c *client) next() (*stomp.Frame, error) {
+	if len(c.early) > 0 {
+		f := c.early[0]
+		c.early = c.early[1:]
+		return f, nil
+	}
+	return c.read()
+}
+
+func (c *client) read() (*stomp.Frame, error) {
 	c.nc.SetReadDeadline(time.Now().Add(patience))
 	f, err := c.dec.Next()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"baton/node/broker"
+	"baton/node/broker/destination"
 	"baton/node/broker/schedule"
 	"baton/node/stomp"
 )
@@ -32,8 +33,9 @@ type conn struct {
 	byKey    map[string]*consumer
 	byNumber map[uint64]*consumer
 	lastSub  uint64
-	headers  []headerField // scratch of SEND
-	plan     schedule.Plan // of the last SEND
+	headers  []headerField             // scratch of SEND
+	to       []destination.Destination // scratch of SEND and SUBSCRIBE
+	plan     schedule.Plan             // of the last SEND
 
 	writerDone chan struct{}
 }

@@ -16,25 +16,35 @@ const deliveryCount = "JMSXDeliveryCount"
 type consumer struct {
 	id     string
 	number uint64 // on this connection, part of ack ids
-	prefix []byte // of every MESSAGE: command, destination and subscription
+	prefix []byte // of its MESSAGE frames: command and subscription
+	from   []byte // destination header, if a delivery says no other
 	sub    *broker.Subscription
-	ended  bool // guarded by the outbox
+	// durable is the name of its durable subscription, "" if it has none.
+	durable string
+	ended   bool // guarded by the outbox
 }
 
-func messagePrefix(v stomp.Version, destination, id string) []byte {
-	b := stomp.AppendCommand(nil, stomp.CmdMessage)
-	b = stomp.AppendHeader(b, v, "destination", destination)
+func newConsumer(v stomp.Version, destination, id string, number uint64) *consumer {
+	prefix := stomp.AppendCommand(nil, stomp.CmdMessage)
 	if id != "" {
-		b = stomp.AppendHeader(b, v, "subscription", id)
+		prefix = stomp.AppendHeader(prefix, v, "subscription", id)
 	}
-	return b
+	return &consumer{id: id, number: number, prefix: prefix, from: stomp.AppendHeader(nil, v, "destination", destination)}
 }
 
 // appendMessage appends a MESSAGE frame: the broker's headers, which come
-// first and so count, then those of the producer.
+// first and so count, then those of the producer. The broker has put the
+// destination first among them if the message was published to a topic.
 func appendMessage(b []byte, v stomp.Version, c *consumer, d *broker.Delivery) []byte {
 	m := d.Message
 	b = append(b, c.prefix...)
+	switch {
+	case len(m.Headers) > 0 && m.Headers[0].Name == "destination":
+	case d.Destination != "":
+		b = stomp.AppendHeader(b, v, "destination", d.Destination)
+	default:
+		b = append(b, c.from...)
+	}
 	b = stomp.AppendHeader(b, v, "message-id", m.ID)
 	if v == stomp.V12 && d.Subscription.Mode() != broker.Auto {
 		b = append(b, "ack:"...)

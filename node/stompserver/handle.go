@@ -3,11 +3,12 @@ package stompserver
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"baton/node/broker"
+	"baton/node/broker/destination"
 	"baton/node/broker/schedule"
+	"baton/node/broker/selector"
 	"baton/node/stomp"
 )
 
@@ -53,11 +54,11 @@ func (c *conn) partOf(f *stomp.Frame, err error) error {
 }
 
 // clientErrors are the broker's errors that a client causes.
-var clientErrors = []error{broker.ErrQueueName, broker.ErrUnknownMessage, broker.ErrMessageSize, broker.ErrTransaction, schedule.ErrPlan}
+var clientErrors = []error{destination.ErrInvalid, selector.ErrInvalid, broker.ErrDestination, broker.ErrUnknownMessage, broker.ErrMessageSize, broker.ErrTransaction, schedule.ErrPlan}
 
 // clientError turns them into refusals.
 func clientError(err error) error {
-	if slices.ContainsFunc(clientErrors, func(known error) bool { return errors.Is(err, known) }) {
+	if broker.Retryable(err) || slices.ContainsFunc(clientErrors, func(known error) bool { return errors.Is(err, known) }) {
 		return refuse("%s", err)
 	}
 	return err
@@ -100,6 +101,7 @@ func (c *conn) connect(f *stomp.Frame) error {
 	c.pace.Store(int64(pace.Send))
 	c.silence = time.Duration(float64(pace.Receive) * c.s.cfg.HeartBeatGrace)
 	c.connected = true
+	c.sess.Identify(f.Get("client-id"))
 	c.nc.SetReadDeadline(time.Time{})
 	c.dec.Configure(version, c.s.cfg.Limits)
 
@@ -114,22 +116,4 @@ func (c *conn) connect(f *stomp.Frame) error {
 	}
 	c.out.append(func(b []byte) []byte { return stomp.AppendFrame(b, version, &reply) })
 	return nil
-}
-
-// queueOf returns the queue that a destination means.
-func queueOf(destination string) (string, error) {
-	if name, ok := strings.CutPrefix(destination, "/queue/"); ok {
-		return name, nil
-	}
-	kind, _, _ := strings.Cut(strings.TrimPrefix(destination, "/"), "/")
-	switch kind {
-	case "topic":
-		return "", refuse("topics are not supported, only /queue/")
-	case "temp-queue", "temp-topic", "remote-temp-queue", "remote-temp-topic":
-		return "", refuse("temporary destinations are not supported, only /queue/")
-	}
-	if destination == "" {
-		return "", refuse("the frame has no destination header")
-	}
-	return "", refuse("the destination must begin with /queue/")
 }

@@ -48,7 +48,7 @@ func TestReceiptsComeInOrder(t *testing.T) {
 	c.frame("SUBSCRIBE", "id:1", "destination:/queue/q", "receipt:6", "ack:client")
 	c.frame("UNSUBSCRIBE", "id:1", "receipt:7")
 	c.frame("DISCONNECT", "receipt:8")
-	require.Equal(t, 5, log.Waiting())
+	eventually(t, "all proposals", func() bool { return log.Waiting() == 5 })
 	log.Release()
 	for _, r := range numbers(1, 6) {
 		c.wantReceipt(r)

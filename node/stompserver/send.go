@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"baton/node/broker"
+	"baton/node/broker/destination"
 	"baton/node/broker/schedule"
 	"baton/node/stomp"
 	"baton/store/record"
@@ -21,7 +22,7 @@ const (
 
 // send handles SEND. The frame's bytes are copied once, into the batch.
 func (c *conn) send(f *stomp.Frame) error {
-	queue, err := queueOf(f.Get("destination"))
+	to, err := c.destinations(f)
 	if err != nil {
 		return err
 	}
@@ -34,10 +35,31 @@ func (c *conn) send(f *stomp.Frame) error {
 		return err
 	}
 	if c.plan.Later() {
-		c.plan.To = "/queue/" + queue
-		return c.sess.SendLater(m, c.plan, tx, f.Get("receipt"))
+		return c.sess.SendLater(to, m, c.plan, tx, f.Get("receipt"))
 	}
-	return c.sess.Send(queue, m, tx, f.Get("receipt"))
+	return c.sess.Send(to, m, tx, f.Get("receipt"))
+}
+
+// destinations parses the destination header. The list is scratch.
+func (c *conn) destinations(f *stomp.Frame) ([]destination.Destination, error) {
+	text, ok := f.Lookup("destination")
+	if !ok {
+		return nil, refuse("the frame has no destination header")
+	}
+	var err error
+	c.to, err = destination.Append(c.to[:0], text)
+	return c.to, err
+}
+
+// replyTo gives an alias of this connection the name by which others can send
+// to it. What is no destination is the business of the clients.
+func (c *conn) replyTo(value string) (string, error) {
+	to, err := destination.Append(nil, value)
+	if err != nil || len(to) != 1 || !to[0].Temporary() {
+		return value, nil
+	}
+	remote, err := c.sess.Temporary(to[0])
+	return remote.String(), err
 }
 
 // transactionOf returns the transaction that a frame is part of, "" if it is of
@@ -70,13 +92,19 @@ func (c *conn) message(f *stomp.Frame) (record.Message, error) {
 			m.Transient = strings.EqualFold(strings.TrimSpace(h.Value), "false")
 		case "timestamp":
 			timed = true
-			if err := number(h, &m.Timestamp, 0, math.MaxInt64); err != nil {
+			if err := bounded(h, &m.Timestamp, 0, math.MaxInt64); err != nil {
 				return m, err
 			}
 		case "priority", "expires", DedupHeader, schedule.HeaderDelay, schedule.HeaderPeriod, schedule.HeaderRepeat, schedule.HeaderCron:
 			if err := c.order(&m, h); err != nil {
 				return m, err
 			}
+		case "reply-to":
+			to, err := c.replyTo(h.Value)
+			if err != nil {
+				return m, err
+			}
+			c.headers = append(c.headers, headerField{Name: h.Name, Value: to})
 		default:
 			if err := refuseSendHeader(h.Name, h.Value); err != nil {
 				return m, err
@@ -114,29 +142,29 @@ func (c *conn) order(m *record.Message, h *stomp.Header) error {
 	switch h.Name {
 	case "priority":
 		var n int64
-		err := number(h, &n, 0, 9)
+		err := bounded(h, &n, 0, 9)
 		m.Priority = uint8(n)
 		return err
 	case "expires":
-		return number(h, &m.Deadline, 0, math.MaxInt64)
+		return bounded(h, &m.Deadline, 0, math.MaxInt64)
 	case DedupHeader:
 		if m.DedupID = h.Value; h.Value == "" || len(h.Value) > dedupMax {
 			return refuse("%s has %d bytes, it needs 1 to %d", h.Name, len(h.Value), dedupMax)
 		}
 	case schedule.HeaderDelay:
-		return number(h, &c.plan.Delay, 0, math.MaxInt64)
+		return bounded(h, &c.plan.Delay, 0, math.MaxInt64)
 	case schedule.HeaderPeriod:
-		return number(h, &c.plan.Period, 0, math.MaxInt64)
+		return bounded(h, &c.plan.Period, 0, math.MaxInt64)
 	case schedule.HeaderRepeat:
-		return number(h, &c.plan.Repeat, schedule.Forever, math.MaxInt32)
+		return bounded(h, &c.plan.Repeat, schedule.Forever, math.MaxInt32)
 	case schedule.HeaderCron:
 		c.plan.Cron = strings.TrimSpace(h.Value)
 	}
 	return nil
 }
 
-// number reads a header's number, between bounds.
-func number(h *stomp.Header, to *int64, low, high int64) error {
+// bounded reads a header that is a number between bounds.
+func bounded(h *stomp.Header, to *int64, low, high int64) error {
 	n, err := strconv.ParseInt(strings.TrimSpace(h.Value), 10, 64)
 	if err != nil || n < low || n > high {
 		return refuse("%s must be a number from %d to %d", h.Name, low, high)
@@ -152,10 +180,6 @@ func refuseSendHeader(name, value string) error {
 		return refuse("transformations are not supported")
 	case "JMSXGroupID":
 		return refuse("message groups are not supported")
-	case "reply-to":
-		if strings.HasPrefix(value, "/temp-") || strings.HasPrefix(value, "/remote-temp-") {
-			return refuse("temporary destinations are not supported, only /queue/")
-		}
 	default:
 		if strings.HasPrefix(name, "AMQ_SCHEDULE") {
 			return refuse("%s is not supported", name)

@@ -2,7 +2,6 @@ package stompserver
 
 import (
 	"errors"
-	"math"
 	"strconv"
 	"strings"
 
@@ -12,19 +11,8 @@ import (
 
 // subscribe handles SUBSCRIBE. Its receipt is out before the first message.
 func (c *conn) subscribe(f *stomp.Frame) error {
-	destination := f.Get("destination")
-	queue, err := queueOf(destination)
+	o, err := c.subscribeOptions(f)
 	if err != nil {
-		return err
-	}
-	o := broker.SubscribeOptions{Queue: queue}
-	if o.Mode, err = ackMode(f.Get("ack")); err != nil {
-		return err
-	}
-	if o.Prefetch, err = c.prefetch(f); err != nil {
-		return err
-	}
-	if err := refuseSubscribeHeaders(f); err != nil {
 		return err
 	}
 	key, err := c.subscriptionKey(f)
@@ -40,8 +28,8 @@ func (c *conn) subscribe(f *stomp.Frame) error {
 	receipt := f.Get("receipt")
 	id := f.Get("id")
 	c.lastSub++
-	co := &consumer{id: id, number: c.lastSub, prefix: messagePrefix(c.v(), destination, id)}
-	o.Data = co
+	co := newConsumer(c.v(), f.Get("destination"), id, c.lastSub)
+	o.Data, co.durable = co, o.Durable
 	if co.sub, err = c.sess.Subscribe(o); err != nil {
 		return err
 	}
@@ -72,78 +60,29 @@ func (c *conn) subscriptionKey(f *stomp.Frame) (string, error) {
 	return "", refuse("%s needs an id or a destination header", f.Command)
 }
 
-func ackMode(value string) (broker.Mode, error) {
-	switch value {
-	case "", "auto":
-		return broker.Auto, nil
-	case "client":
-		return broker.Cumulative, nil
-	case "client-individual":
-		return broker.Individual, nil
-	}
-	return broker.Auto, refuse("ack must be auto, client or client-individual")
-}
-
-func (c *conn) prefetch(f *stomp.Frame) (int, error) {
-	value, ok := f.Lookup("activemq.prefetchSize")
-	if !ok {
-		return c.s.cfg.Prefetch, nil
-	}
-	n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 31)
-	if err != nil || n == 0 || n > math.MaxInt32 {
-		return 0, refuse("activemq.prefetchSize must be a number from 1 up")
-	}
-	return int(n), nil
-}
-
-// refuseSubscribeHeaders refuses headers whose meaning would silently be lost.
-func refuseSubscribeHeaders(f *stomp.Frame) error {
-	for _, h := range f.Headers {
-		v := strings.TrimSpace(h.Value)
-		switch h.Name {
-		case "selector":
-			if v != "" {
-				return refuse("selectors are not supported")
-			}
-		case "transformation":
-			return refuse("transformations are not supported")
-		case "activemq.subscriptionName", "durable-subscription-name":
-			return refuse("durable subscriptions are not supported")
-		case "browser":
-			if v == "true" {
-				return refuse("queue browsing is not supported")
-			}
-		case "activemq.exclusive":
-			if v == "true" {
-				return refuse("exclusive consumers are not supported")
-			}
-		case "activemq.noLocal", "no-local":
-			if v == "true" {
-				return refuse("noLocal is not supported")
-			}
-		case "activemq.priority":
-			if v != "0" {
-				return refuse("consumer priorities are not supported")
-			}
-		}
-	}
-	return nil
-}
-
-// unsubscribe handles UNSUBSCRIBE. No message follows its receipt.
+// unsubscribe handles UNSUBSCRIBE. No message follows its receipt. With the
+// name of a durable subscription it removes that.
 func (c *conn) unsubscribe(f *stomp.Frame) error {
-	key, err := c.subscriptionKey(f)
+	durable, err := durableName(f)
 	if err != nil {
 		return err
 	}
+	key, err := c.subscriptionKey(f)
+	if err != nil && durable == "" {
+		return err
+	}
 	co := c.byKey[key]
-	if co == nil {
+	if co == nil && durable == "" {
 		return refuse("there is no subscription with this id")
 	}
-	delete(c.byKey, key)
-	delete(c.byNumber, co.number)
-	c.out.end(co)
-	c.sess.Unsubscribe(co.sub)
+	if co != nil && (durable == "" || co.durable == durable) {
+		c.drop(key, co)
+	}
+	if durable != "" {
+		if err := c.sess.Forget(durable); err != nil {
+			return err
+		}
+	}
 	if receipt := f.Get("receipt"); receipt != "" {
 		if err := c.sess.Drain(); err != nil {
 			return err
@@ -151,6 +90,28 @@ func (c *conn) unsubscribe(f *stomp.Frame) error {
 		c.sendReceipt(receipt)
 	}
 	return nil
+}
+
+// durableName is the durable subscription that an UNSUBSCRIBE is about, "" if
+// none.
+func durableName(f *stomp.Frame) (string, error) {
+	for _, header := range []string{"activemq.subscriptionName", "durable-subscription-name"} {
+		if name, ok := f.Lookup(header); ok {
+			if name = strings.TrimSpace(name); name == "" {
+				return "", refuse("%s is empty", header)
+			}
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
+// drop ends a consumer.
+func (c *conn) drop(key string, co *consumer) {
+	delete(c.byKey, key)
+	delete(c.byNumber, co.number)
+	c.out.end(co)
+	c.sess.Unsubscribe(co.sub)
 }
 
 // settle handles ACK and NACK.

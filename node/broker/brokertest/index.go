@@ -79,9 +79,6 @@ func entry(e index.Entry) broker.Entry {
 		Deadline: e.Deadline, Redeliveries: e.Redeliveries}
 }
 
-// NextDeadline implements broker.Index.
-func (l *Log) NextDeadline() (int64, bool, error) { return l.index.NextDeadline() }
-
 // DueBefore implements broker.Index.
 func (l *Log) DueBefore(t int64, after broker.Due, limit int) ([]broker.Due, error) {
 	l.mu.Lock()

@@ -50,11 +50,14 @@ func NewLog() *Log {
 }
 
 // Policies returns a table in which everything is the default but for what
-// change changes, for all queues.
+// change changes, for all queues and topics.
 func Policies(change func(*policy.Policy)) policy.Table {
 	p := policy.Default()
 	change(&p)
-	return policy.Table{{Match: destination.Destination{Kind: destination.Queue, Pattern: true, Name: ">"}, Policy: p}}
+	return policy.Table{
+		{Match: destination.Destination{Kind: destination.Queue, Pattern: true, Name: ">"}, Policy: p},
+		{Match: destination.Destination{Kind: destination.Topic, Pattern: true, Name: ">"}, Policy: p},
+	}
 }
 
 // Broker returns a broker over the log, closed at the end of the test. Its

@@ -160,3 +160,8 @@ func Matches(pattern, name string) bool {
 		pattern, name = rest, below
 	}
 }
+
+// Topical says whether it is a topic, of a connection or not.
+func (d Destination) Topical() bool {
+	return d.Kind == Topic || d.Kind == TempTopic || d.Kind == RemoteTempTopic
+}
