@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"baton/node/broker/policy"
 	"baton/repl/quorum"
 )
 
@@ -73,6 +74,9 @@ type Config struct {
 	// 1 s.
 	RetentionInterval time.Duration
 	MaxConnections    int // of STOMP clients, default 10,000
+	// Policies of queues and topics, while this node leads. Give all nodes the
+	// same.
+	Policies policy.Table
 
 	Version string // shown in the status
 	Logger  *slog.Logger

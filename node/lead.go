@@ -157,7 +157,7 @@ func (l *leadership) open() error {
 	n := l.n
 	b, err := broker.New(broker.Config{
 		Proposer: l, Index: brokerIndex{n.store}, Messages: n.store,
-		IDPrefix: idPrefix(n.cfg.ID, l.epoch), Logger: n.cfg.Logger,
+		IDPrefix: idPrefix(n.cfg.ID, l.epoch), Policies: n.cfg.Policies, Logger: n.cfg.Logger,
 		OnFailure: func(err error) { l.post(func(r *role) { r.resign(err.Error()) }) },
 	})
 	if err != nil {

@@ -126,7 +126,7 @@ func (n *Node) open() error {
 	if err != nil {
 		return errors.Join(err, replLn.Close(), adminLn.Close())
 	}
-	n.admin = admin.Start(admin.Config{Listener: adminLn, Node: n, Events: n.events, Metrics: metrics.Handler(n),
+	n.admin = admin.Start(admin.Config{Listener: adminLn, Node: n, Operator: operator{n}, Events: n.events, Metrics: metrics.Handler(n),
 		Token: cfg.AdminToken, Claimed: n.claimedBy, Logger: cfg.Logger})
 	n.zk, err = zkclient.Connect(zkclient.Config{Servers: cfg.ZK, SessionTimeout: cfg.SessionTimeout, Password: cfg.ZKPassword, Logger: cfg.Logger})
 	if err != nil {

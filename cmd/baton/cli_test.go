@@ -124,6 +124,9 @@ func TestConfigFile(t *testing.T) {
 		"a list in a list":                 {"zk:\n  - [a]\n", "line 2: zk: a list holds plain values only"},
 		"something that is no key: value":  {"- id\n", "line 1: expected lines of key: value"},
 		"something that is not even YAML":  {"id: [\n", "read --config " + file},
+		"destinations that are no list":    {"id: n1\ndestinations: 5\n", "--config " + file + ", line 2: destinations is a list"},
+		"destinations twice":               {"destinations: []\ndestinations: []\n", `line 2: "destinations" stands there twice`},
+		"a mistake deep in a policy":       {"destinations:\n  - match: /queue/a\n    redelivery:\n      delay: soon\n", `line 4: "soon" is not a time`},
 		"an option of the command, nested": {"id: {a: {b: c}}\n", "line 1: id: a map holds plain values only"},
 	} {
 		t.Run(name, func(t *testing.T) { run(t, c.text, nil).refused(t, 2, c.says) })

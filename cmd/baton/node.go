@@ -5,8 +5,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
 	"baton/node"
+	"baton/node/broker/policy"
 )
 
 func nodeCommand() *cobra.Command {
@@ -22,7 +24,18 @@ func nodeCommand() *cobra.Command {
 		Short: "Run one broker node",
 		Long: `Runs one node of a cluster. It joins in ZooKeeper, leads or follows, and serves STOMP clients while
 it leads. It stops cleanly on SIGTERM. Every flag is also a key of the --config file and an environment
-variable (BATON_ZK_PATH for --zk-path).`,
+variable (BATON_ZK_PATH for --zk-path). The file may also have a list "destinations": what holds for queues
+and topics, as in
+
+  destinations:
+    - match: /queue/orders.>
+      redelivery: {max: 6, delay: 1s, multiplier: 2, max-delay: 1m, nack: redeliver}
+      dead-letter: {queue: DLQ, expired: true, non-persistent: false, discard: false}
+      expiry: {default: 24h, max: 48h}
+      limits: {messages: 1000000, bytes: 10GiB, message-size: 1MiB, wait: 30s}
+      prefetch: 100
+
+The first rule that fits a destination counts; give all nodes the same.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := log.logger(cmd.ErrOrStderr())
@@ -67,7 +80,12 @@ variable (BATON_ZK_PATH for --zk-path).`,
 // nodeFlags adds the flags that stand for fields of the configuration.
 func nodeFlags(c *cobra.Command, cfg *node.Config, advertise *[3]string) {
 	f := c.Flags()
-	f.String("config", "", "YAML file with any of these options as keys")
+	f.Var(&configFile{sections: map[string]func(*yaml.Node) error{
+		"destinations": func(n *yaml.Node) (err error) {
+			cfg.Policies, err = policy.Parse(n)
+			return err
+		},
+	}}, "config", "YAML file with any of these options as keys, and with the policies of destinations")
 	f.StringVar(&cfg.ID, "id", "", "node id, unique in the cluster, the same at every start (required)")
 	f.StringVar(&cfg.Group, "group", "baton", "name of the cluster in its member nodes")
 	f.StringVar(&cfg.DataDir, "data-dir", "", "directory of this node's data (required)")

@@ -47,12 +47,24 @@ func applySettings(fs *pflag.FlagSet) error {
 		return err
 	}
 	if f := fs.Lookup("config"); f != nil && f.Value.String() != "" {
-		return applyFile(fs, f.Value.String(), given)
+		return applyFile(fs, f.Value.(*configFile), given)
 	}
 	return nil
 }
 
-func applyFile(fs *pflag.FlagSet, path string, given map[string]bool) error {
+// configFile is the value of --config. sections are keys of the file that are
+// no flags: what is below them is more than a command line can say.
+type configFile struct {
+	path     string
+	sections map[string]func(*yaml.Node) error
+}
+
+func (c *configFile) String() string     { return c.path }
+func (c *configFile) Type() string       { return "string" }
+func (c *configFile) Set(s string) error { c.path = s; return nil }
+
+func applyFile(fs *pflag.FlagSet, file *configFile, given map[string]bool) error {
+	path := file.path
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read --config: %w", err)
@@ -71,12 +83,18 @@ func applyFile(fs *pflag.FlagSet, path string, given map[string]bool) error {
 	seen := map[string]bool{}
 	for i := 0; i < len(top.Content); i += 2 {
 		key, val := top.Content[i], top.Content[i+1]
-		f := fs.Lookup(key.Value)
+		f, section := fs.Lookup(key.Value), file.sections[key.Value]
 		switch {
-		case f == nil || slices.Contains([]string{"config", "help"}, key.Value):
-			return fmt.Errorf("--config %s, line %d: there is no option %q", path, key.Line, key.Value)
 		case seen[key.Value]:
 			return fmt.Errorf("--config %s, line %d: %q stands there twice", path, key.Line, key.Value)
+		case section != nil:
+			seen[key.Value] = true
+			if err := section(val); err != nil {
+				return fmt.Errorf("--config %s, %w", path, err)
+			}
+			continue
+		case f == nil || slices.Contains([]string{"config", "help"}, key.Value):
+			return fmt.Errorf("--config %s, line %d: there is no option %q", path, key.Line, key.Value)
 		case given[key.Value]:
 			seen[key.Value] = true
 			continue

@@ -40,6 +40,7 @@ type Node interface {
 type Config struct {
 	Listener net.Listener // closed by Close
 	Node     Node
+	Operator Operator
 	Events   *events.Ring
 	Metrics  http.Handler // of GET /metrics
 	Token    string       // bearer token of the control verbs, "" = none needed
@@ -71,6 +72,7 @@ func Start(cfg Config) *Server {
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("POST /v1/transfer", s.control(s.transfer))
 	mux.HandleFunc("POST /v1/shutdown", s.control(s.shutdown))
+	s.handleMessages(mux)
 	mux.Handle("GET /metrics", cfg.Metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
@@ -202,7 +204,7 @@ func (s *Server) control(next http.HandlerFunc) http.HandlerFunc {
 				return
 			}
 		}
-		s.cfg.Logger.Info("control verb", "path", r.URL.Path, "query", r.URL.RawQuery, "remote", r.RemoteAddr)
+		s.cfg.Logger.Info("control verb", "path", r.URL.EscapedPath(), "query", r.URL.RawQuery, "remote", r.RemoteAddr)
 		next(w, r)
 	}
 }

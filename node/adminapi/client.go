@@ -58,7 +58,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 // which. fn runs on the caller's goroutine.
 func (c *Client) Events(ctx context.Context, after uint64, fn func(Event)) error {
 	q := url.Values{"after": {strconv.FormatUint(after, 10)}}
-	resp, err := c.do(ctx, http.MethodGet, "/v1/events", q)
+	resp, err := c.do(ctx, http.MethodGet, "/v1/events", q, nil)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (c *Client) Events(ctx context.Context, after uint64, fn func(Event)) error
 }
 
 func (c *Client) call(ctx context.Context, method, path string, q url.Values, out any) error {
-	resp, err := c.do(ctx, method, path, q)
+	resp, err := c.do(ctx, method, path, q, nil)
 	if err != nil {
 		return err
 	}
@@ -101,11 +101,18 @@ func (c *Client) call(ctx context.Context, method, path string, q url.Values, ou
 	return nil
 }
 
-func (c *Client) do(ctx context.Context, method, path string, q url.Values) (*http.Response, error) {
-	u := url.URL{Scheme: "http", Host: c.Address, Path: path, RawQuery: q.Encode()}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+// do sends a request to a path that is escaped already.
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, body io.Reader) (*http.Response, error) {
+	u := "http://" + c.Address + path
+	if len(q) > 0 {
+		u += "?" + q.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u, body)
 	if err != nil {
 		return nil, fmt.Errorf("ask node at %s: %w", c.Address, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)

@@ -7,13 +7,15 @@ import (
 	"sync/atomic"
 
 	"baton/node/broker/destination"
+	"baton/node/broker/policy"
 	"baton/store/record"
 )
 
 // Broker serves the clients of a leader. Create it with New when the epoch's
 // first record is committed and applied; Close it at demotion.
 type Broker struct {
-	cfg Config
+	cfg      Config
+	standard policy.Policy // where there are no policies
 
 	queues struct {
 		sync.RWMutex
@@ -50,7 +52,7 @@ func New(cfg Config) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg.withDefaults(), end: make(chan struct{})}
+	b := &Broker{cfg: cfg.withDefaults(), standard: policy.Default(), end: make(chan struct{})}
 	b.queues.byName = map[string]*queue{}
 	b.topics.init()
 	b.purges.wake = make(chan struct{}, 1)
@@ -157,7 +159,7 @@ func (b *Broker) addLocked(name string) *queue {
 	if q != nil {
 		return q
 	}
-	q = newQueue(b, name, b.policyOf(name))
+	q = newQueue(b, name, b.queuePolicy(name))
 	b.queues.byName[name] = q
 	if _, orphan := b.durableOf(name); orphan {
 		b.purges.add(name)

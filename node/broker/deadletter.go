@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"slices"
 	"strconv"
 
 	"baton/node/broker/destination"
@@ -111,9 +110,7 @@ func (b *Broker) deadLetter(q *queue, m *record.Message, c corpse) record.Enqueu
 	if len(m.Headers) > 0 && m.Headers[0].Name == headerDestination {
 		from = m.Headers[0].Value // a topic
 	}
-	dead.Headers = slices.DeleteFunc(slices.Clone(m.Headers), func(h record.HeaderField) bool {
-		return h.Name == headerDestination || slices.Contains(deadLetterHeaders, h.Name)
-	})
+	dead.Headers = withoutDeadLetter(m.Headers)
 	add := func(name, value string) {
 		dead.Headers = append(dead.Headers, record.HeaderField{Name: name, Value: value})
 	}

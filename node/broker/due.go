@@ -159,7 +159,9 @@ func (q *queue) expire(priority uint8, e Entry) (corpse, bool) {
 	c, dead := q.verdict(en, false)
 	if !dead { // the clock was set back
 		en.state = stateReady
-		l.insert(en)
+		if en.seq < l.tail { // else it is found in the index
+			l.insert(en)
+		}
 		return c, false
 	}
 	q.release(en)

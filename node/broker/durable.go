@@ -118,9 +118,9 @@ func (b *Broker) durableOf(queue string) (d *durable, orphan bool) {
 	return nil, true
 }
 
-// policyOf returns the policy of a queue of the log: that of a durable
+// queuePolicy returns the policy of a queue of the log: that of a durable
 // subscription is its topic's.
-func (b *Broker) policyOf(queue string) policy.Policy {
+func (b *Broker) queuePolicy(queue string) policy.Policy {
 	if d, _ := b.durableOf(queue); d != nil {
 		return b.cfg.Policies.Of(destination.Topic, d.Destination)
 	}

@@ -100,11 +100,16 @@ func (r *router) route(to []destination.Destination, m *record.Message) (size in
 		original = compositeText(to)
 	}
 	for _, d := range to {
+		p := r.b.policyOf(d)
+		if err = admits(d, p, m); err != nil {
+			r.drop()
+			return 0, err
+		}
 		switch {
 		case d.Pattern:
 			err = fmt.Errorf("%w: a message cannot be sent to wildcards", ErrDestination)
 		case d.Kind == destination.Queue:
-			r.targets = append(r.targets, target{queue: d.Name, original: original, deadline: r.b.expiry(d, m)})
+			r.targets = append(r.targets, target{queue: d.Name, original: original, deadline: r.b.expiry(p, m)})
 		case d.Kind == destination.Topic:
 			r.toTopic(d, m, original)
 		default:
@@ -122,21 +127,45 @@ func (r *router) route(to []destination.Destination, m *record.Message) (size in
 	return size, nil
 }
 
-// expiry returns when a message expires that is sent to a destination.
-func (b *Broker) expiry(d destination.Destination, m *record.Message) int64 {
+// admits refuses a message that is larger than its destination takes.
+func admits(d destination.Destination, p *policy.Policy, m *record.Message) error {
+	if most := p.Limits.MessageSize; most > 0 && int64(len(m.Body)) > most {
+		return fmt.Errorf("%w (its body has %d bytes, %s takes at most %d)", ErrMessageSize, len(m.Body), d, most)
+	}
+	return nil
+}
+
+// expiry returns when a message expires whose destination has a policy.
+func (b *Broker) expiry(p *policy.Policy, m *record.Message) int64 {
+	if p.Expiry == (policy.Expiry{}) {
+		return m.Deadline
+	}
+	return p.Expiry.Deadline(b.cfg.Now().UnixMilli(), m.Deadline)
+}
+
+// policyOf returns the policy of a queue or a topic, which may not be there.
+func (b *Broker) policyOf(d destination.Destination) *policy.Policy {
 	if b.cfg.Policies == nil {
-		return m.Deadline
+		return &b.standard
 	}
-	var e policy.Expiry
-	if q := b.find(d.Name); q != nil && d.Kind == destination.Queue {
-		e = q.policy.Expiry
-	} else {
-		e = b.cfg.Policies.Of(d.Kind, d.Name).Expiry
+	if d.Kind == destination.Queue {
+		if q := b.find(d.Name); q != nil {
+			return &q.policy
+		}
 	}
-	if e == (policy.Expiry{}) {
-		return m.Deadline
+	p := b.cfg.Policies.Of(d.Kind, d.Name)
+	return &p
+}
+
+// Prefetch is what the policies say for a consumer that names none, 0 if they
+// say nothing. Of several destinations the first that says something counts.
+func (b *Broker) Prefetch(from []destination.Destination) int {
+	for _, d := range from {
+		if n := b.policyOf(d).Prefetch; n > 0 {
+			return n
+		}
 	}
-	return e.Deadline(b.cfg.Now().UnixMilli(), m.Deadline)
+	return 0
 }
 
 func compositeText(to []destination.Destination) string {
@@ -240,7 +269,7 @@ func (r *router) publish(p publication, m *record.Message, original string) {
 // copyMessage copies all but the body.
 func (b *Broker) copyMessage(m *record.Message, to destination.Destination, original string) *record.Message {
 	c := *m
-	c.Deadline = b.expiry(to, m)
+	c.Deadline = b.expiry(b.policyOf(to), m)
 	c.Headers = make([]record.HeaderField, 0, len(m.Headers)+2)
 	if to.Kind == destination.Topic {
 		c.Headers = append(c.Headers, record.HeaderField{Name: headerDestination, Value: to.String()})

@@ -56,10 +56,10 @@ func (r *router) toTopic(d destination.Destination, m *record.Message, original 
 		switch {
 		case !x.wants(r.from, m):
 		case x.ClientID == "":
-			deadline := r.b.expiry(destination.Destination{Kind: destination.Queue, Name: x.queue}, m)
+			deadline := r.b.expiry(r.b.policyOf(queueOf(x.queue)), m)
 			r.targets = append(r.targets, target{queue: x.queue, original: d.String(), deadline: deadline})
 		default:
-			r.targets = append(r.targets, target{queue: x.queue, topic: d.String(), original: original, deadline: r.b.expiry(d, m)})
+			r.targets = append(r.targets, target{queue: x.queue, topic: d.String(), original: original, deadline: r.b.expiry(r.b.policyOf(d), m)})
 		}
 	}
 	for range t.subscribers.StandingFor(d.Name) {

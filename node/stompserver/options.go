@@ -28,6 +28,9 @@ func (c *conn) subscribeOptions(f *stomp.Frame) (o broker.SubscribeOptions, err 
 	if onTopics {
 		o.Prefetch = topicPrefetch
 	}
+	if n := c.s.cfg.Broker.Prefetch(from); n > 0 {
+		o.Prefetch = n
+	}
 	first := firsts(f.Headers)
 	for i, h := range f.Headers {
 		if !first(i) {

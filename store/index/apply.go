@@ -85,7 +85,6 @@ type change struct {
 	places map[message]place            // entries put, and with size 0 those deleted
 	ids    map[string]record.Position   // by key: ids put, and with 0 those deleted
 	subs   map[subscriber]*Subscription // those that change, and with nil those deleted
-	due    int64                        // the earliest deadline put, 0 = none
 	time   int64                        // of the batch, Unix milliseconds
 	kv     leveldb.Batch
 	key    [25]byte     // scratch
@@ -312,7 +311,6 @@ func (c *change) publish() {
 		c.ix.setQueue(name, q)
 	}
 	c.publishSubscriptions()
-	c.ix.mu.due.lower(c.due)
 	for _, p := range c.points {
 		c.ix.mu.points.add(p.Position, p.Chain)
 	}

@@ -40,9 +40,6 @@ func (c *change) putDeadline(queue uint64, e Entry) {
 		return
 	}
 	c.kv.Put(appendDeadlineKey(c.key[:0], e.Deadline, message{queue, e.Seq}), nil)
-	if c.due == 0 || e.Deadline < c.due {
-		c.due = e.Deadline
-	}
 }
 
 func (c *change) dropDeadline(queue uint64, seq record.Sequence, deadline int64) {
@@ -51,49 +48,8 @@ func (c *change) dropDeadline(queue uint64, seq record.Sequence, deadline int64)
 	}
 }
 
-// dueHint is where to look for the earliest deadline: none is before at. It
-// spares the walk over keys that are deleted and still in the way.
-type dueHint struct {
-	at      int64
-	changes uint64 // how often deadlines were put
-}
-
-// lower takes note of deadlines that were put, the earliest of which is given,
-// 0 = none.
-func (h *dueHint) lower(earliest int64) {
-	if earliest != 0 {
-		h.at, h.changes = min(h.at, earliest), h.changes+1
-	}
-}
-
 func (ix *Index) deadlines(from []byte) iterator.Iterator {
 	return ix.db.NewIterator(&util.Range{Start: from, Limit: []byte{'x' + 1}}, &opt.ReadOptions{DontFillCache: true})
-}
-
-// NextDeadline returns the earliest deadline of a message in a queue, Unix
-// milliseconds; false if none has one.
-func (ix *Index) NextDeadline() (int64, bool, error) {
-	ix.mu.RLock()
-	hint := ix.mu.due
-	ix.mu.RUnlock()
-	it := ix.deadlines(appendDeadlineKey(nil, hint.at, message{}))
-	defer it.Release()
-	first, found := int64(1<<63-1), it.Next()
-	if err := it.Error(); err != nil {
-		return 0, false, fmt.Errorf("find next deadline: %w", classify(err))
-	}
-	if found {
-		var err error
-		if first, _, err = decodeDeadlineKey(it.Key()); err != nil {
-			return 0, false, err
-		}
-	}
-	ix.mu.Lock()
-	defer ix.mu.Unlock()
-	if ix.mu.due.changes == hint.changes {
-		ix.mu.due.at = first
-	}
-	return first, found, nil
 }
 
 // DueBefore returns up to limit messages with deadlines at or before t (Unix
@@ -101,13 +57,7 @@ func (ix *Index) NextDeadline() (int64, bool, error) {
 // sequence. It begins behind after, which is the last of an earlier call, or
 // the zero Due to begin with the first.
 func (ix *Index) DueBefore(t int64, after Due, limit int) ([]Due, error) {
-	ix.mu.RLock()
-	from := appendDeadlineKey(nil, ix.mu.due.at, message{})
-	ix.mu.RUnlock()
-	if after.Deadline != 0 {
-		from = appendDeadlineKey(nil, after.Deadline, message{after.QueueID, after.Seq + 1})
-	}
-	it := ix.deadlines(from)
+	it := ix.deadlines(appendDeadlineKey(nil, after.Deadline, message{after.QueueID, after.Seq + 1}))
 	defer it.Release()
 	var out []Due
 	for len(out) < limit && it.Next() {
@@ -141,8 +91,7 @@ func (ix *Index) DueBefore(t int64, after Due, limit int) ([]Due, error) {
 	return out, nil
 }
 
-// countDeadlines counts them, and the highest number of messages of a queue
-// that it may be.
+// countDeadlines counts the messages that have one.
 func (ix *Index) countDeadlines() (n uint64, err error) {
 	it := ix.deadlines([]byte{'x'})
 	defer it.Release()

@@ -102,7 +102,6 @@ type Index struct {
 		names  map[uint64]string     // of queues, by id
 		start  *epochStart           // nil: none applied yet
 		subs   map[subscriber]Subscription
-		due    dueHint
 		spans  []span // ascending
 		points points
 	}
