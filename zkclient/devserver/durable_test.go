@@ -2,6 +2,7 @@ package devserver_test
 
 import (
 	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -30,6 +31,37 @@ func TestWhatIsSynced(t *testing.T) {
 	require.EqualValues(t, 1, syncs(wire.OpSetData, setData("/kept", []byte("elected"))))
 	require.EqualValues(t, 1, syncs(wire.OpDelete, versioned("/eph", -1)))
 	require.EqualValues(t, 0, syncs(wire.OpExists, path("/kept", false)))
+}
+
+// TestPowerLoss starts a server from what was on the disk at the last sync: all
+// that came later is gone, as after a power loss at the worst moment.
+func TestPowerLoss(t *testing.T) {
+	dir, disk := t.TempDir(), t.TempDir()
+	s := start(t, devserver.Config{DataDir: dir})
+	c := connect(t, s.Addr(), time.Minute)
+	c.must(wire.OpCreate, create("/member", []byte("joined"), wire.ModeEphemeral))
+	syncs := s.Stats().Syncs
+	require.NoError(t, os.CopyFS(disk, os.DirFS(dir)))
+	c.must(wire.OpSetData, setData("/member", []byte("sealed")))
+	later := connect(t, s.Addr(), time.Minute)
+	require.Equal(t, syncs, s.Stats().Syncs, "nothing after the copy was synced, so it may be lost")
+	require.NoError(t, s.Close())
+
+	s = start(t, devserver.Config{DataDir: disk})
+	session := c.session
+	c = reattach(t, s.Addr(), c)
+	require.Equal(t, session, c.session)
+	_, body := c.must(wire.OpGetData, path("/member", false))
+	require.Equal(t, "joined", string(body.Buffer()), "the session is there, and so is its node")
+	require.Equal(t, c.session, body.Stat().EphemeralOwner)
+	require.Equal(t, wire.BadVersion, c.code(wire.OpSetData, func(e *wire.Encoder) {
+		e.String("/member")
+		e.Buffer([]byte("elected"))
+		e.Int32(1) // of what it wrote last
+	}), "the owner is told that its newest data is gone")
+	stranger := dial(t, s.Addr())
+	require.NoError(t, stranger.attach(wire.ConnectRequest{TimeoutMillis: 1000, SessionID: later.session, Password: later.password}))
+	require.Zero(t, stranger.session, "a session that had created nothing has expired")
 }
 
 // TestDataDirDoesNotGrow writes a hundred times the length of log after which a

@@ -93,6 +93,7 @@ var (
 	address   = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	hexID     = regexp.MustCompile(`0x[0-9a-f]+`)
 	dateTime  = regexp.MustCompile(`[A-Z][a-z]{2} [A-Z][a-z]{2} \d{2} [\d:]{8} [A-Z]+ \d{4}`)
+	watcher   = regexp.MustCompile(`\n(WATCHER::|WatchedEvent [^\n]*)\n`)
 	listed    = regexp.MustCompile(`^\[(/[^\]]*)\]$`)
 	startNote = regexp.MustCompile(`^(SLF4J|ZooKeeper CLI version|JLine|Connecting|Welcome)`)
 )
@@ -108,7 +109,12 @@ func shapeForeign(text string) string {
 // come in order, and watch events and errors, of which only the set is sure.
 func tidyCli(output string) []string {
 	var answers, rest []string
-	for line := range strings.Lines(shapeForeign(output)) {
+	output = shapeForeign(output)
+	for _, event := range watcher.FindAllString(output, -1) {
+		rest = append(rest, "aside: "+strings.TrimSpace(event))
+	}
+	output = watcher.ReplaceAllString(output, "") // one may stand in the middle of an answer's line
+	for line := range strings.Lines(output) {
 		line = strings.TrimSpace(line)
 		if m := listed.FindStringSubmatch(line); m != nil { // a set, in the order of a hash table
 			paths := strings.Split(m[1], ", ")
@@ -116,8 +122,8 @@ func tidyCli(output string) []string {
 			line = "[" + strings.Join(paths, ", ") + "]"
 		}
 		switch {
-		case line == "" || line == "WATCHER::" || startNote.MatchString(line):
-		case strings.HasPrefix(line, "WatchedEvent") || strings.Contains(line, "KeeperErrorCode") || strings.Contains(line, "quota you create") ||
+		case line == "" || startNote.MatchString(line):
+		case strings.Contains(line, "KeeperErrorCode") || strings.Contains(line, "quota you create") ||
 			strings.Contains(line, " : ") || strings.HasPrefix(line, "Insufficient") || strings.Contains(line, "does not exist") ||
 			strings.Contains(line, "already exists") || strings.Contains(line, "not valid"):
 			rest = append(rest, "aside: "+line)
