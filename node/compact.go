@@ -31,29 +31,8 @@ type compactor struct {
 
 // runCompact begins when everything committed is in the index.
 func (l *leadership) runCompact() {
-	select {
-	case <-l.leader.Ready():
-	case <-l.ctx.Done():
-		return
-	}
 	c := &compactor{l: l}
-	tick := time.NewTicker(l.n.cfg.RetentionInterval)
-	defer tick.Stop()
-	said := ""
-	for {
-		select {
-		case <-tick.C:
-		case <-l.ctx.Done():
-			return
-		}
-		err := c.round()
-		if err == nil {
-			said = ""
-		} else if l.ctx.Err() == nil && err.Error() != said {
-			said = err.Error()
-			l.n.cfg.Logger.Warn("could not empty the oldest segment; trying again", "err", err)
-		}
-	}
+	l.chore("could not empty the oldest segment; trying again", c.round)
 }
 
 // round empties segments until there is no reason to go on.

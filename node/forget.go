@@ -14,28 +14,7 @@ const forgetBatch = 4096
 // it by its clock, and says so in the log. It begins when everything committed
 // is in the index.
 func (l *leadership) runForget() {
-	select {
-	case <-l.leader.Ready():
-	case <-l.ctx.Done():
-		return
-	}
-	tick := time.NewTicker(l.n.cfg.RetentionInterval)
-	defer tick.Stop()
-	said := ""
-	for {
-		select {
-		case <-tick.C:
-		case <-l.ctx.Done():
-			return
-		}
-		err := l.forget()
-		if err == nil {
-			said = ""
-		} else if l.ctx.Err() == nil && err.Error() != said {
-			said = err.Error()
-			l.n.cfg.Logger.Warn("could not forget the ids of old messages; trying again", "err", err)
-		}
-	}
+	l.chore("could not forget the ids of old messages; trying again", l.forget)
 }
 
 // forget writes records until what is remembered keeps to the window.

@@ -158,11 +158,7 @@ func (l *leadership) open() error {
 	b, err := broker.New(broker.Config{
 		Proposer: l, Index: brokerIndex{n.store}, Messages: n.store,
 		IDPrefix: idPrefix(n.cfg.ID, l.epoch), Policies: n.cfg.Policies, StoreBytes: n.cfg.StoreLimit, Logger: n.cfg.Logger,
-		CatchUp: func() {
-			p := l.leader.Commit()
-			n.applier.commit(p)
-			_ = n.applier.wait(l.ctx, p) // an error ends the leadership, which says so itself
-		},
+		CatchUp:   func() { _ = l.settle() }, // an error ends the leadership, which says so itself
 		OnFailure: func(err error) { l.post(func(r *role) { r.resign(err.Error()) }) },
 	})
 	if err != nil {

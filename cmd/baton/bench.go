@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +25,17 @@ func benchCommand() *cobra.Command {
 	return c
 }
 
+// printReport prints a measurement for people, or as JSON.
+func printReport(w io.Writer, r interface{ Text() string }, asJSON bool) error {
+	if !asJSON {
+		_, err := fmt.Fprint(w, r.Text())
+		return err
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
+
 func benchFailoverCommand() *cobra.Command {
 	var cfg demo.BenchConfig
 	var asJSON bool
@@ -39,16 +52,7 @@ func benchFailoverCommand() *cobra.Command {
 			if err != nil {
 				return launchFailure(err)
 			}
-			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(r); err != nil {
-					return err
-				}
-			} else {
-				fmt.Fprint(cmd.OutOrStdout(), r.Text())
-			}
-			return r.Err()
+			return errors.Join(printReport(cmd.OutOrStdout(), r, asJSON), r.Err())
 		},
 	}
 	f := c.Flags()

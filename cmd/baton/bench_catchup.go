@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -33,16 +32,7 @@ away, while it caught up, and afterwards.`,
 			if err != nil {
 				return launchFailure(err)
 			}
-			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(r); err != nil {
-					return err
-				}
-			} else {
-				fmt.Fprint(cmd.OutOrStdout(), r.Text())
-			}
-			return r.Err()
+			return errors.Join(printReport(cmd.OutOrStdout(), r, asJSON), r.Err())
 		},
 	}
 	cfg.Bytes = 2 << 30

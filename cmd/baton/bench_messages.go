@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -89,13 +88,7 @@ func (b *benchMessages) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if !b.json {
-		_, err = fmt.Fprint(cmd.OutOrStdout(), r.Text())
-		return err
-	}
-	enc := json.NewEncoder(cmd.OutOrStdout())
-	enc.SetIndent("", "  ")
-	return enc.Encode(r)
+	return printReport(cmd.OutOrStdout(), r, b.json)
 }
 
 // targets reads what is to be measured beside an own cluster.
