@@ -58,8 +58,8 @@ func (c *compactor) round() error {
 	return nil
 }
 
-// settle waits until what is committed is in the index, so that nothing is
-// moved twice.
+// settle waits until what is committed now is in the index: so nothing is moved
+// twice, and who has a receipt finds the message.
 func (l *leadership) settle() error {
 	at := l.leader.Commit()
 	l.n.applier.commit(at)
