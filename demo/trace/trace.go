@@ -30,6 +30,8 @@ type Config struct {
 	Body  string                      // default "trace"
 }
 
+const receipted = "receipted: the producer hears success"
+
 // Step is one thing that happened to the message.
 type Step struct {
 	At   time.Duration // since it was sent; -1 if it was not seen
@@ -127,7 +129,7 @@ func (t *Trace) follow(ctx context.Context, cfg Config, c *client.Client) error 
 	if _, err := c.Send(ctx, dest, "text/plain", []byte(cfg.Body), nil); err != nil {
 		return fmt.Errorf("trace: send: %w", err)
 	}
-	t.add("receipted: the producer hears success", "", time.Now())
+	t.add(receipted, "", time.Now())
 	leader, err := t.find(ctx, cfg)
 	if err != nil {
 		return err
@@ -210,12 +212,30 @@ func (t *Trace) seen(watchers []*watcher) {
 					break
 				}
 			}
+			if f.lead {
+				step.At = t.proven(step.At)
+			}
 			if !f.lead || leads {
 				t.Steps = append(t.Steps, step)
 			}
 		}
 	}
 	t.Steps = append(t.Steps, Step{What: "sent"})
+	t.sort()
+}
+
+// proven is when a commit had happened at the latest: when a status showed it,
+// or when the receipt came that there is none without.
+func (t *Trace) proven(seen time.Duration) time.Duration {
+	i := slices.IndexFunc(t.Steps, func(s Step) bool { return s.What == receipted })
+	if i >= 0 && (seen < 0 || seen >= t.Steps[i].At) {
+		return max(0, t.Steps[i].At-1) // before it, in the order of steps
+	}
+	return seen
+}
+
+// sort puts the steps in the order of time, those that were not seen last.
+func (t *Trace) sort() {
 	rank := func(s Step) time.Duration {
 		if s.At < 0 {
 			return 1 << 62

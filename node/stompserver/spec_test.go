@@ -115,12 +115,12 @@ func TestFourByteCharacters(t *testing.T) {
 	_, address := startServer(t, brokertest.NewLog())
 	for _, version := range []string{"1.0", "1.1", "1.2"} {
 		c := dial(t, address, version)
-		c.frame("SUBSCRIBE", "id:1", "destination:/queue/𝄞", "receipt:s")
+		c.frame("SUBSCRIBE", "id:1", "destination:/queue/𝄞."+version, "receipt:s")
 		c.wantReceipt("s")
-		c.raw("SEND\ndestination:/queue/𝄞\n𐍈:😀\n\n🂡\x00")
+		c.raw("SEND\ndestination:/queue/𝄞." + version + "\n𐍈:😀\n\n🂡\x00")
 		f := c.wantBodies("🂡")[0]
 		require.Equal(t, "😀", f.Get("𐍈"))
-		require.Equal(t, "/queue/𝄞", f.Get("destination"))
+		require.Equal(t, "/queue/𝄞."+version, f.Get("destination"))
 		c.frame("DISCONNECT")
 		c.wantClosed()
 	}
