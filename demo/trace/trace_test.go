@@ -31,3 +31,21 @@ func TestWhatTheNodesShowed(t *testing.T) {
 		" receipted: the producer hears success 5ms", "n2 applied to the index 6ms", "n3 in the log -1ns", "n3 on disk -1ns", "n3 applied to the index -1ns"}, got)
 	require.Contains(t, tr.Text(), "not seen")
 }
+
+// TestAReceiptProvesTheCommit: a status that shows the commit late, or never,
+// does not put it behind the receipt and what follows.
+func TestAReceiptProvesTheCommit(t *testing.T) {
+	begun := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	late := func(commit uint64) []*watcher {
+		p := adminapi.Positions{Append: 180, Flush: 180, Commit: commit}
+		return []*watcher{{id: "n1", samples: []sample{{begun.Add(8 * time.Millisecond), p, true}}}}
+	}
+	for name, commit := range map[string]uint64{"late": 180, "never": 100} {
+		tr := Trace{ID: "m", Position: 100, Begun: begun}
+		tr.add(receipted, "", begun.Add(5*time.Millisecond))
+		tr.add("delivered to the consumer", "", begun.Add(6*time.Millisecond))
+		tr.seen(late(commit))
+		require.Equal(t, []string{"sent", "committed: a quorum has it", receipted, "delivered to the consumer"},
+			[]string{tr.Steps[0].What, tr.Steps[1].What, tr.Steps[2].What, tr.Steps[3].What}, name)
+	}
+}
