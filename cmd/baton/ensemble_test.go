@@ -62,8 +62,7 @@ func TestZooKeeperCommandRunsRealServers(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	base, err := zktest.FreeBase(3)
-	require.NoError(t, err)
+	base := zktest.FreeBase(t, 3)
 	p := start(t, "zk", "--ensemble", "3", "--listen", "127.0.0.1:"+strconv.Itoa(base), "--data-dir", t.TempDir())
 	at, ok := strings.CutPrefix(p.line(t), "listening on ")
 	require.True(t, ok)

@@ -154,8 +154,7 @@ func TestLostQuorum(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	base, err := zktest.FreeBase(3)
-	require.NoError(t, err)
+	base := zktest.FreeBase(t, 3)
 	installed := ensemble.Installation{Java: "/bin/false", ClassPath: []string{"none"}}
 	open := func(t *testing.T, cfg ensemble.Config) error {
 		if cfg.Installation.Java == "" {
@@ -247,8 +246,7 @@ func TestNoOrphans(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	base, err := zktest.FreeBase(3)
-	require.NoError(t, err)
+	base := zktest.FreeBase(t, 3)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), orphanDir+"="+t.TempDir(), fmt.Sprintf("%s=%d", orphanBase, base))
 	out, err := cmd.StdoutPipe()
