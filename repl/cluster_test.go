@@ -206,7 +206,7 @@ func (n *node) follow(l *node, epoch record.Epoch, change ...func(*repl.Follower
 	require.NoError(n.t, err)
 }
 
-// trio is a leader of epoch 1 with two followers in sync.
+// trio is a leader of epoch 1 with two followers in sync, as all of them see it.
 func trio(t testing.TB, change ...func(*repl.LeaderConfig)) (a, b, c *node) {
 	t.Helper()
 	a, b, c = newNode(t, "n1"), newNode(t, "n2"), newNode(t, "n3")
@@ -215,6 +215,7 @@ func trio(t testing.TB, change ...func(*repl.LeaderConfig)) (a, b, c *node) {
 	c.follow(a, 1)
 	b.journal.wait(t, "in sync")
 	c.journal.wait(t, "in sync")
+	eventually(t, func() bool { return a.leader.Status().Quorum.Have == 3 }, "in sync as the leader sees it")
 	return a, b, c
 }
 
