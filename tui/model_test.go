@@ -174,6 +174,9 @@ func TestActionTable(t *testing.T) {
 	require.Len(t, mutating, len(data.Verbs())+6, "a new action that changes the cluster needs its tests")
 }
 
+// patience bounds every wait: the machine may be busy.
+const patience = time.Minute
+
 // run gives a message to the model and performs the commands that follow by
 // hand: it waits for actions, not for timers, and reports a wish to quit.
 func run(t *testing.T, m *Model, msg tea.Msg) (quit bool) {
@@ -187,7 +190,7 @@ func run(t *testing.T, m *Model, msg tea.Msg) (quit bool) {
 		}
 		go func() { results <- cmd() }()
 	}
-	for deadline := time.After(10 * time.Second); m.doing > 0; {
+	for deadline := time.After(patience); m.doing > 0; {
 		select {
 		case msg := <-results:
 			if done, ok := msg.(doneMsg); ok {
