@@ -53,8 +53,12 @@ func launch(t *testing.T, cfg cluster.Config) *cluster.Cluster {
 
 func leader(t *testing.T, c *cluster.Cluster) string {
 	t.Helper()
-	l, err := c.Leader(within(t))
-	require.NoError(t, err)
+	var l string
+	require.Eventually(t, func() bool {
+		var err error
+		l, err = c.Leader(within(t))
+		return err == nil
+	}, patience, 10*time.Millisecond, "no leader")
 	return l
 }
 
