@@ -74,6 +74,21 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestScrolledFarInAWindowWithoutRows: what was scrolled stays so when the window
+// becomes too low to show any of it.
+func TestScrolledFarInAWindowWithoutRows(t *testing.T) {
+	for _, page := range []string{"2", "3", "4", "5", "7", "?"} {
+		snap := stateOf(t, "story")
+		m := screen(t, setup(plain(), snap), snap, 80, 24, page, "pgdown", "pgdown", "pgdown", "pgdown", "pgdown", "pgdown")
+		for w := 1; w <= 120; w += 17 {
+			for h := 1; h <= 12; h++ {
+				m.Update(tea.WindowSizeMsg{Width: w, Height: h})
+				fits(t, fmt.Sprintf("%s %dx%d", page, w, h), m.View(), w, h)
+			}
+		}
+	}
+}
+
 func seed(t *testing.T) uint64 {
 	n := uint64(time.Now().UnixNano())
 	if s := os.Getenv("BATON_SEED"); s != "" {

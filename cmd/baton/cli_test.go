@@ -253,6 +253,7 @@ func TestCommandsOnALiveCluster(t *testing.T) {
 	t.Run("look at messages, move and remove them", func(t *testing.T) {
 		lines := "one\ntwo \x1b[2J\nthree\n" + strings.Repeat("more\n", 700)
 		require.Zero(t, baton(t, lines, append([]string{"send", "a/b"}, broker...)...).code)
+		await(t, "all are there", func() bool { return depthNow(c, "a/b") == 703 })
 		o := run(t, "", "browse", "/queue/a/b", "--count", "2")
 		require.Zero(t, o.code, o.stderr)
 		require.Contains(t, o.stdout, "\"one\"")

@@ -66,13 +66,18 @@ func produce(t *testing.T, c *cluster.Cluster, queue string, n int) (a *tally, s
 }
 
 // drain takes everything out of a queue and returns how often each body came.
+// A message of its own, which comes last, shows that all others were there: a
+// queue may look empty a moment after the receipt of what is sent to it.
 func drain(t *testing.T, c *cluster.Cluster, queue string) map[string]int {
 	t.Helper()
+	const last = "the last one"
 	var mu sync.Mutex
 	received := map[string]int{}
-	cl, err := client.New(client.Config{Addresses: c.StompAddresses()})
+	cl, err := client.New(client.Config{Addresses: c.StompAddresses(), Resend: true})
 	require.NoError(t, err)
 	defer cl.Close()
+	_, err = cl.Send(within(t), "/queue/"+queue, "", []byte(last), nil)
+	require.NoError(t, err)
 	_, err = cl.Subscribe(within(t), "/queue/"+queue, client.AckIndividual, 0, func(m *client.Message) {
 		mu.Lock()
 		received[string(m.Body)]++
@@ -80,9 +85,15 @@ func drain(t *testing.T, c *cluster.Cluster, queue string) map[string]int {
 		_ = m.AckStart(func(error) {}) // the depth tells what became of it
 	})
 	require.NoError(t, err)
-	await(t, "it is drained", func() bool { return depthNow(c, queue) == 0 })
+	await(t, "it is drained", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return received[last] > 0
+	})
+	await(t, "all acks are committed", func() bool { return depthNow(c, queue) == 0 })
 	mu.Lock()
 	defer mu.Unlock()
+	delete(received, last)
 	return received
 }
 
