@@ -132,8 +132,9 @@ func TestLossIsSeen(t *testing.T) {
 	a := serve(t, first, nil, false)
 	l := start(t, load.Config{Addresses: []string{a.Addr(), second}, Rate: 1000, Prefetch: 1})
 	received(t, l, 50)
-	a.Hold(true)                                                                                           // stores and confirms, delivers nothing
-	require.Eventually(t, func() bool { return l.Summary().Outstanding > 50 }, patience, time.Millisecond) // some of them are on their way
+	a.Hold(true) // stores and confirms, delivers nothing
+	// Some of them are on their way.
+	require.Eventually(t, func() bool { return l.Summary().Outstanding > 50 }, patience, time.Millisecond)
 	a.Close()
 	serve(t, listen(t, second), nil, false) // knows nothing of them
 	require.ErrorIs(t, l.Drain(within(t, time.Second)), context.DeadlineExceeded)
