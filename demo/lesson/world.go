@@ -2,6 +2,7 @@ package lesson
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -91,6 +92,10 @@ func (w *Live) Do(ctx context.Context, verb, target string) error {
 		return nil
 	case "start-all":
 		return w.cluster.StartAll()
+	case slowAll:
+		return w.cluster.SlowDisks()
+	case powerOn:
+		return errors.Join(w.cluster.Heal(""), w.cluster.StartAll())
 	case "stop-zookeeper", "start-zookeeper":
 		_, err := w.cluster.Inject(ctx, cluster.Fault{Name: verb})
 		return err
