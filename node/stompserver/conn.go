@@ -66,16 +66,18 @@ func (c *conn) runConn() {
 	} else {
 		c.out.close()
 	}
-	if err := c.sess.Close(!polite && !c.s.closing()); err != nil && !errors.Is(err, broker.ErrClosed) {
-		c.s.cfg.Logger.Warn("close session", "error", err)
-	}
+	err := c.sess.Leave(!polite && !c.s.closing())
 	if polite {
 		<-c.writerDone
 		c.linger()
 	}
-	c.out.close()
-	c.nc.Close()
+	c.cut()
 	<-c.writerDone
+	// What waits for room keeps its place among the connections meanwhile, so
+	// that it is bounded.
+	if err = errors.Join(err, c.sess.Close(false)); err != nil && !errors.Is(err, broker.ErrClosed) {
+		c.s.cfg.Logger.Warn("close session", "error", err)
+	}
 }
 
 // readFrames is true if the client is owed what is in the outbox. A panic in
