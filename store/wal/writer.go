@@ -71,7 +71,10 @@ func (l *Log) endGroup(group []queued, err error) {
 	var size int64
 	for i, q := range group {
 		size += int64(len(q.b))
-		group[i].b = nil
+		if q.from != nil {
+			q.from.Recycle()
+		}
+		group[i] = queued{}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
