@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"iter"
-	"sync"
 	"time"
 )
 
@@ -44,38 +43,25 @@ type Batch struct {
 	buf   []byte
 	count uint32
 	waits bool // there is a record that is not urgent
-	home  *[]byte
 }
-
-// reusedMax is the largest memory of a batch that is used again, in bytes.
-const reusedMax = 64 << 10
-
-// unused holds the memory of batches whose owner called Recycle.
-var unused = sync.Pool{New: func() any { return new([]byte) }}
 
 // NewBatch returns an empty batch with room for size bytes of bodies.
-func NewBatch(size int) *Batch {
-	need := HeaderSize + RecordHeaderSize + size
-	if need > reusedMax {
-		return &Batch{buf: make([]byte, HeaderSize, need)}
+func NewBatch(size int) *Batch { return NewBatchIn(nil, size) }
+
+// NewBatchIn is NewBatch in memory that nobody else uses, if that is enough.
+func NewBatchIn(memory []byte, size int) *Batch {
+	if need := HeaderSize + RecordHeaderSize + size; cap(memory) < need {
+		memory = make([]byte, 0, need)
 	}
-	home := unused.Get().(*[]byte)
-	buf := *home
-	if cap(buf) < need {
-		buf = make([]byte, 0, need)
-	}
-	return &Batch{buf: buf[:HeaderSize], home: home}
+	return &Batch{buf: memory[:HeaderSize]}
 }
 
-// Recycle gives the memory of b to a later batch. Only the owner of b calls it,
-// once, when nobody reads b or its bytes any more.
-func (b *Batch) Recycle() {
-	if b.home == nil || cap(b.buf) > reusedMax {
-		return
-	}
-	*b.home = b.buf[:0]
-	unused.Put(b.home)
-	b.buf, b.home = nil, nil
+// TakeMemory empties b and returns its memory. Only the owner of b calls it,
+// when nobody reads b or its bytes any more.
+func (b *Batch) TakeMemory() []byte {
+	memory := b.buf[:0]
+	*b = Batch{}
+	return memory
 }
 
 // Add appends one record. encode appends the body to the slice it is given

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"baton/store/record"
+	"baton/store/record/reuse"
 )
 
 // runWriter writes what is queued while the flusher syncs, so that readers can
@@ -72,7 +73,7 @@ func (l *Log) endGroup(group []queued, err error) {
 	for i, q := range group {
 		size += int64(len(q.b))
 		if q.from != nil {
-			q.from.Recycle()
+			reuse.Recycle(q.from)
 		}
 		group[i] = queued{}
 	}
