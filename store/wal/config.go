@@ -18,6 +18,7 @@ const (
 	minSegmentSize = 4 << 10
 	maxSegmentSize = 1 << 40
 	zeroChunk      = 1 << 20  // bytes of zeros written at a time
+	fillFraction   = 16       // of that is used up before the filler looks again
 	spareSyncBytes = 16 << 20 // of zeros in a spare between two syncs
 	readChunk      = 1 << 20
 	markFraction   = 64 // a flush mark is written every 1/64 of a segment
