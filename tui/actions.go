@@ -107,10 +107,10 @@ func faults() []action {
 	var out []action
 	for _, v := range data.Verbs() {
 		out = append(out, action{
-			ID: "do." + v.Name, Keys: []string{v.Key}, Label: v.Label, Help: v.Help, Scope: keymap.Chaos, Mutates: true,
+			ID: "do." + v.Name, Keys: []string{v.Key}, Label: v.Label, Help: v.Help, Scope: keymap.Chaos, Mutates: true, Whole: v.Reach == data.ReachCluster,
 			Enabled: possible(v),
 			Danger:  func(k keymap.View) []string { return v.Warning(k.Snap, k.Target) },
-			Run:     func(m *Model) { m.do(v.Name, m.target) },
+			Run:     func(m *Model) { m.do(v.Name, v.Aim(m.target)) },
 		})
 	}
 	return out
@@ -119,7 +119,7 @@ func faults() []action {
 // possible says whether a verb can be done to the target now.
 func possible(verb data.Verb) func(keymap.View) (bool, string) {
 	return func(v keymap.View) (bool, string) {
-		if v.Snap == nil || v.Target == "" {
+		if v.Snap == nil || v.Target == "" && verb.Reach != data.ReachCluster {
 			return false, "no target"
 		}
 		if v.Can != nil {

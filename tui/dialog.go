@@ -229,15 +229,7 @@ func (d *menu) render(m *Model, f page.Frame) []string {
 		rows = append(rows, r)
 	}
 	verb := verbs[d.row]
-	return chaos.Render(f, m.target, rows, d.row, chaos.Outlook{Lines: verb.Warning(m.live, m.target), CLI: verb.Twin(m.cfg.Launched, m.target, m.sinceStart())})
-}
-
-// sinceStart is how long the run goes on, for the command that does the same.
-func (m *Model) sinceStart() time.Duration {
-	if len(m.live.Events) == 0 {
-		return 0
-	}
-	return max(0, m.live.At.Sub(m.live.Events[0].At))
+	return chaos.Render(f, m.target, verb.Aim(m.target), rows, d.row, chaos.Outlook{Lines: verb.Warning(m.live, m.target), CLI: verb.Command(m.cfg.CLI, m.target, m.live.Leader)})
 }
 
 // filterInput is the line in which a filter is typed.

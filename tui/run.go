@@ -15,6 +15,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/term"
 
+	"baton/tui/data"
 	"baton/tui/style"
 )
 
@@ -62,8 +63,9 @@ type Config struct {
 	Source   Source
 	Product  string // default "baton"
 	Cluster  string
-	Launched bool // the nodes are ours and stop with the console: quit asks
-	ReadOnly bool // refuse every action that changes the cluster
+	Launched bool     // the nodes are ours and stop with the console: quit asks
+	CLI      data.CLI // how another terminal acts on the cluster
+	ReadOnly bool     // refuse every action that changes the cluster
 	// ReadOnlyWhy is said instead of the usual reason.
 	ReadOnlyWhy string
 	Player      Player  // of the recording that Source shows, nil if it shows a cluster
@@ -104,6 +106,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.CLI.Launched = c.Launched
 	return c
 }
 

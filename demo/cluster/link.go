@@ -17,6 +17,9 @@ const (
 // ErrNoClientProxy says that clients dial the nodes directly here.
 var ErrNoClientProxy = errors.New("cluster: clients dial the nodes directly here; their links cannot be cut")
 
+// ProxiesClients says whether the links of clients can be cut.
+func (c *Cluster) ProxiesClients() bool { return c.cfg.ClientProxies && !c.cfg.Direct }
+
 // CutClients makes the clients of a node hear nothing; the cluster does not notice.
 func (c *Cluster) CutClients(name string) error {
 	m, err := c.member(name)
@@ -26,7 +29,7 @@ func (c *Cluster) CutClients(name string) error {
 	if m.clients == nil {
 		return fmt.Errorf("cut the clients of %s: %w", name, ErrNoClientProxy)
 	}
-	c.mend("cut-clients " + name) // nobody is deposed by this, so it opens no failover
+	c.mend("cut-clients "+name, Fault{Name: "cut-clients", Node: name})
 	m.clients.Cut(supervisor.CutSilent)
 	return nil
 }
@@ -45,7 +48,7 @@ func (c *Cluster) disturb(verb, name string, do func(*supervisor.Proxy)) error {
 	if _, err := c.member(name); err != nil {
 		return fmt.Errorf("%s %s: %w", verb, name, err)
 	}
-	c.mend(verb + " " + name)
+	c.mend(verb+" "+name, Fault{Name: verb, Node: name})
 	for l, p := range c.links {
 		if l.from == name || l.to == name {
 			do(p)

@@ -38,6 +38,9 @@ const (
 	ActionFillDisk   = "fill-disk"     // its writes fail: no space is left
 	ActionSlowDisk   = "slow-disk"     // every sync takes 200 ms longer
 	ActionThrottle   = "throttle"      // its replication links to ThrottleAmount
+	ActionPowerLoss  = "power-loss"    // its machine goes off: unsynced writes are lost
+	ActionBlackout   = "blackout"      // of all nodes at the same time
+	ActionStartAll   = "start-all"     // every node that is down
 )
 
 // TreeReader reads the cluster's ZooKeeper tree. It must honour ctx.
@@ -77,6 +80,7 @@ type Config struct {
 	Cluster string
 	Nodes   []Endpoint
 	Token   string // bearer token for control verbs
+	CLI     CLI    // how another terminal acts on the same cluster
 	// Tree reads ZooKeeper; nil shows the members that nodes report themselves.
 	// Nodes found in the tree are asked too.
 	Tree        TreeReader

@@ -23,17 +23,17 @@ type Row struct {
 // Outlook is what the action under the cursor is expected to do.
 type Outlook struct {
 	Lines []string
-	CLI   string // how a script does the same, "" if it cannot
+	CLI   string // how another terminal does the same, "" if it cannot
 }
 
 // Render draws the menu for a target in at most f.W by f.H cells; row is the
-// action under the cursor.
-func Render(f page.Frame, target string, rows []Row, row int, o Outlook) []string {
+// action under the cursor, aim what it would be done to.
+func Render(f page.Frame, target, aim string, rows []Row, row int, o Outlook) []string {
 	t := f.Theme
 	w := min(76, f.W)
 	inner := w - 2
 	lines := []string{targetsLine(f, target, inner), ""}
-	extra := o.render(t, rows[row].Label+" "+target, inner)
+	extra := o.render(t, rows[row].Label+" "+aim, inner)
 	room := f.H - 2 - len(lines)
 	if room-len(extra)-1 < min(6, len(rows)) {
 		extra = extra[:max(0, min(len(extra), room-7))]
@@ -64,7 +64,7 @@ func (o Outlook) render(t style.Theme, what string, w int) []string {
 		}
 	}
 	if o.CLI != "" {
-		out = append(out, "   "+t.Paint(style.Dim, component.Cut("in a script: "+o.CLI, w-4, t.Glyphs.Ellipsis)))
+		out = append(out, "   "+t.Paint(style.Dim, component.Cut("in another terminal: "+o.CLI, w-4, t.Glyphs.Ellipsis)))
 	}
 	return out
 }

@@ -77,7 +77,11 @@ func all(s *data.Snapshot) []line {
 		if len(s.Logs) > 0 && e.Kind != data.KindConsole {
 			continue // the nodes log what they tell
 		}
-		out = append(out, line{at: e.At, seq: uint64(i), source: orWord(e.Node), level: levelOf(e.Kind), text: e.Text})
+		text := e.Text
+		if twin := e.Fields[data.FieldCommand]; twin != "" {
+			text += "   (" + twin + ")"
+		}
+		out = append(out, line{at: e.At, seq: uint64(i), source: orWord(e.Node), level: levelOf(e.Kind), text: text})
 	}
 	for _, r := range s.Failovers {
 		if r.Done() {
