@@ -117,7 +117,9 @@ func (l *Log) waitForRoom(size int64) error {
 		if !l.mu.truncating && (l.mu.queueBytes == 0 || l.mu.queueBytes+size <= l.cfg.QueueBytes) {
 			return nil
 		}
-		l.idle.Wait()
+		l.mu.queueWaits++
+		l.room.Wait()
+		l.mu.queueWaits--
 	}
 }
 

@@ -161,6 +161,7 @@ func (l *Log) endFill(job fillJob, err error) {
 	if err != nil {
 		l.fail(err)
 	}
+	l.room.Broadcast()
 	l.idle.Broadcast()
 }
 

@@ -95,6 +95,7 @@ func (l *Log) beginFlush() (s *segment, from, to record.Position) {
 		return nil, 0, 0
 	}
 	l.mu.busyFlush = true
+	l.beginTurn(l.mu.pos.Written)
 	l.mu.pace.flushing = l.mu.pace.written
 	if len(l.mu.queue) > 0 {
 		l.work.Signal()
@@ -150,42 +151,25 @@ func (l *Log) sync(s *segment, flushed record.Position) error {
 func (l *Log) endFlush(to record.Position, took time.Duration, err error) {
 	l.mu.Lock()
 	l.mu.busyFlush = false
+	l.idle.Broadcast()
 	if err != nil {
 		l.fail(err)
-	} else {
-		l.mu.metrics.flushed(took)
-		l.mu.pace.flushEnded(took, l.mu.metrics.Batches)
-		l.advanceFlush(to)
-	}
-	l.idle.Broadcast()
-	freed := l.mu.freed
-	l.mu.freed = nil
-	l.mu.Unlock()
-	wake(freed)
-}
-
-// wake answers those whose position is flushed. They come for the lock next.
-func wake(freed []*waiter) {
-	for _, w := range freed {
-		w.done <- nil // has room for the only answer
-	}
-}
-
-// wakeFreed wakes them with the lock held, where that does no harm.
-func (l *Log) wakeFreed() {
-	wake(l.mu.freed)
-	l.mu.freed = nil
-}
-
-// advanceFlush moves the flush position; whoever lets go of l.mu, which is
-// held, wakes l.mu.freed.
-func (l *Log) advanceFlush(to record.Position) {
-	if l.mu.pos.Flush >= to {
+		l.mu.Unlock()
 		return
 	}
-	l.mu.pos.Flush = to
-	for w := l.mu.waiters.next(to); w != nil; w = l.mu.waiters.next(to) {
-		l.mu.freed = append(l.mu.freed, w)
+	l.mu.metrics.flushed(took)
+	l.mu.pace.flushEnded(took, l.mu.metrics.Batches)
+	l.advanceFlush(to)
+	wake := l.endTurn()
+	l.mu.Unlock()
+	wake() // they come for the lock next
+}
+
+// advanceFlush moves the flush position. l.mu is held; the caller ends the
+// turn of those who wait for it.
+func (l *Log) advanceFlush(to record.Position) {
+	if l.mu.pos.Flush < to {
+		l.mu.pos.Flush = to
+		l.notify()
 	}
-	l.notify()
 }

@@ -1,12 +1,12 @@
 package wal
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"baton/store/record"
@@ -19,9 +19,9 @@ type Log struct {
 	files   *fileCache
 	reserve int64 // bytes, of Config.ReserveBytes
 
-	closing chan struct{} // closed by Close
-	wg      sync.WaitGroup
-	unused  sync.Pool // of *waiter
+	closing  chan struct{} // closed by Close
+	wg       sync.WaitGroup
+	progress atomic.Pointer[progress] // stored with mu held
 
 	trim struct { // held by TrimTo, across its I/O; comes before mu
 		sync.Mutex
@@ -39,6 +39,7 @@ type Log struct {
 		queue      []queued // appended, not yet taken to be written
 		spareQueue []queued // its memory for the next time
 		queueBytes int64    // of those and of the ones being written
+		queueWaits int      // appends that wait for this to become less
 
 		// Who is at the active file. exclusive keeps flusher and filler away
 		// while the writer changes segments or TruncateTo cuts.
@@ -55,14 +56,12 @@ type Log struct {
 		closed bool
 		err    error // wraps ErrFailed
 
-		waiters waiters
-		freed   []*waiter // by a flush, to be woken without the lock
 		subs    map[chan struct{}]struct{}
 		metrics Metrics
 	}
 	// Conditions on mu: the writer, the flusher and the filler have one each,
-	// idle is for everybody who waits for one of the three or for room.
-	work, flush, fill, idle *sync.Cond
+	// room is for appends that wait for any of the three, idle for others who do.
+	work, flush, fill, room, idle *sync.Cond
 }
 
 // queued is one append: whole batches, owned by the log.
@@ -80,7 +79,7 @@ func Open(cfg Config) (*Log, Recovery, error) {
 		reserve: min(cfg.ReserveBytes, cfg.SegmentSize/4),
 	}
 	l.work, l.flush = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
-	l.fill, l.idle = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
+	l.fill, l.room, l.idle = sync.NewCond(&l.mu), sync.NewCond(&l.mu), sync.NewCond(&l.mu)
 	l.mu.subs = map[chan struct{}]struct{}{}
 	found, err := recoverLog(cfg, l.files)
 	if err != nil {
@@ -97,6 +96,7 @@ func Open(cfg Config) (*Log, Recovery, error) {
 		cfg.Logger.Warn("cut the torn tail of the log", "file", r.TornFile, "position", r.Append, "bytes", r.TornBytes)
 	}
 	l.mu.space.tail = layout{0, l.mu.segments[len(l.mu.segments)-1].offset(end)}
+	l.publish(progress{next: newTurn()})
 	l.wg.Add(3)
 	go l.runWriter()
 	go l.runFlusher()
@@ -176,7 +176,7 @@ func (l *Log) fail(err error) {
 		return
 	}
 	l.mu.err = fmt.Errorf("%w: %w", ErrFailed, err)
-	l.wakeWaiters(^record.Position(0), l.mu.err)
+	l.endWaiting(l.mu.err)
 	l.wakeAll()
 	l.notify()
 }
@@ -185,6 +185,7 @@ func (l *Log) wakeAll() {
 	l.work.Broadcast()
 	l.flush.Broadcast()
 	l.fill.Broadcast()
+	l.room.Broadcast()
 	l.idle.Broadcast()
 }
 
@@ -207,7 +208,9 @@ func (l *Log) Close() error {
 
 	l.mu.Lock()
 	err, active, flushed := l.mu.err, l.mu.segments[len(l.mu.segments)-1], l.mu.pos.Flush
-	l.wakeWaiters(^record.Position(0), ErrClosed)
+	if err == nil {
+		l.endWaiting(ErrClosed)
+	}
 	l.notify()
 	l.mu.Unlock()
 	if err == nil && flushed > active.base {
@@ -223,40 +226,6 @@ func (l *Log) Close() error {
 		err = cerr
 	}
 	return err
-}
-
-// WaitFlushed returns when everything below pos is on stable storage, or with
-// the error that makes it impossible.
-func (l *Log) WaitFlushed(ctx context.Context, pos record.Position) error {
-	l.mu.Lock()
-	if l.mu.pos.Flush >= pos {
-		l.mu.Unlock()
-		return nil
-	}
-	if err := l.usable(); err != nil {
-		l.mu.Unlock()
-		return err
-	}
-	w := l.newWaiter(pos)
-	l.mu.waiters.add(w)
-	l.mu.Unlock()
-	select {
-	case err := <-w.done:
-		l.unused.Put(w)
-		return err
-	case <-ctx.Done():
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.mu.waiters.remove(w)
-		return ctx.Err()
-	}
-}
-
-// wakeWaiters answers those who wait for a position up to pos. l.mu is held.
-func (l *Log) wakeWaiters(pos record.Position, err error) {
-	for w := l.mu.waiters.next(pos); w != nil; w = l.mu.waiters.next(pos) {
-		w.done <- err // has room for the only answer
-	}
 }
 
 // Metrics are counters since Open.

@@ -49,7 +49,6 @@ func (l *Log) roll(old *segment, base record.Position) error {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.wakeFreed()
 	if err == nil {
 		old.file = nil
 		next.base, next.path, next.header, next.slot = base, path, h, markA
@@ -58,6 +57,7 @@ func (l *Log) roll(old *segment, base record.Position) error {
 		l.mu.space.tail.file--
 		l.mu.segments = append(l.mu.segments, next)
 		l.advanceFlush(base)
+		l.skipTurn(nothingCut)
 		l.mu.metrics.Flushes++
 	}
 	l.endExclusive()

@@ -108,7 +108,7 @@ func (l *Log) waitForSpace(u urgency, total int64, sizes ...int64) (layout, erro
 			return layout{}, fmt.Errorf("%w: %d bytes at position %d", ErrFull, total, l.mu.pos.Append)
 		}
 		l.request(end, sizes)
-		l.idle.Wait()
+		l.room.Wait()
 	}
 }
 
@@ -133,7 +133,7 @@ func (l *Log) request(end layout, sizes []int64) {
 // changed. l.mu is held.
 func (l *Log) forgetDemand() {
 	l.mu.space.demand, l.mu.space.needs = layout{}, nil
-	l.idle.Broadcast()
+	l.room.Broadcast()
 }
 
 // Full tells whether the disk is full: ordinary appends may get ErrFull. It
@@ -170,7 +170,7 @@ func (l *Log) setFull(full bool) {
 		l.cfg.Logger.Info("the disk has space again", "dir", l.cfg.Dir)
 	}
 	l.notify()
-	l.idle.Broadcast()
+	l.room.Broadcast()
 }
 
 // patiently repeats a write of the writer while the disk is full. It writes
@@ -185,7 +185,7 @@ func (l *Log) patiently(write func() error) error {
 		if l.mu.space.stuck != full {
 			l.mu.space.stuck = full
 			l.notify()
-			l.idle.Broadcast()
+			l.room.Broadcast()
 		}
 		l.mu.Unlock()
 		if !full {

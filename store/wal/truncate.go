@@ -52,7 +52,7 @@ func (l *Log) beginTruncate() error {
 	}
 	if l.mu.err != nil {
 		l.mu.truncating = false
-		l.idle.Broadcast()
+		l.wakeAll()
 		return l.mu.err
 	}
 	return nil
@@ -114,9 +114,7 @@ func (l *Log) cutPositions(to record.Position) {
 	pos.Epoch = lastEpoch(l.mu.boundaries)
 	l.mu.commit = min(l.mu.commit, to)
 	l.mu.generation++
-	for _, w := range l.mu.waiters.dropAbove(to) {
-		w.done <- fmt.Errorf("%w: waited for %d, cut to %d", ErrTruncated, w.pos, to)
-	}
+	l.skipTurn(to)
 	l.notify()
 }
 
@@ -231,7 +229,7 @@ func (l *Log) cutFiles(segments []*segment, keep int, to record.Position) error 
 	s.slot, s.marked, s.filled = markA, 0, s.offset(to)
 	l.mu.space.tail = layout{0, s.filled}
 	l.advanceFlush(to)
-	l.wakeFreed()
+	l.skipTurn(nothingCut)
 	return nil
 }
 

@@ -1,87 +1,124 @@
 package wal
 
 import (
-	"container/heap"
+	"context"
+	"fmt"
 
 	"baton/store/record"
 )
 
-// waiter is one call of WaitFlushed.
-type waiter struct {
-	pos  record.Position
-	done chan error // capacity 1
-	at   int        // in the heap, -1 when it has left
+// A thousand callers may wait for one sync, and all of them come for the lock
+// at its end to append again. So they wait on one channel, and neither they nor
+// the flusher touch Log.mu for it.
+
+// turn is one sync, or the next one that is to come, as those who wait for its
+// end see it.
+type turn struct {
+	done chan struct{} // closed at the end
+	// Set before that: how far the log was flushed then, and what was left of
+	// it. Both may be lower again when somebody gets to look.
+	flushed, cut record.Position
 }
 
-// newWaiter takes one that is used again if there is one: those are known to
-// nobody.
-func (l *Log) newWaiter(pos record.Position) *waiter {
-	w, ok := l.unused.Get().(*waiter)
-	if !ok {
-		w = &waiter{done: make(chan error, 1), at: -1}
+func newTurn() *turn { return &turn{done: make(chan struct{}), cut: nothingCut} }
+
+const nothingCut = ^record.Position(0)
+
+// progress is how far the flusher is. It is replaced as a whole.
+type progress struct {
+	flushed record.Position
+	to      record.Position // what the sync in progress makes durable
+	current *turn           // the sync in progress, nil if there is none
+	next    *turn           // covers all that is appended by now
+	err     error           // there is no next one
+}
+
+// publish tells those who wait of a new state, before it ends the turn of the
+// old one. l.mu is held.
+func (l *Log) publish(p progress) {
+	p.flushed = l.mu.pos.Flush
+	l.progress.Store(&p)
+}
+
+// beginTurn makes the next turn the current one. l.mu is held.
+func (l *Log) beginTurn(to record.Position) {
+	l.publish(progress{to: to, current: l.progress.Load().next, next: newTurn()})
+}
+
+// endTurn ends the current turn, if a failure has not, and returns what wakes
+// those who wait for it. l.mu is held.
+func (l *Log) endTurn() (wake func()) {
+	p := *l.progress.Load()
+	ended := p.current
+	p.current, p.to = nil, 0
+	l.publish(p)
+	if ended == nil {
+		return func() {}
 	}
-	w.pos = pos
-	return w
+	ended.flushed = l.mu.pos.Flush
+	return func() { close(ended.done) }
 }
 
-// waiters is a heap by position, so that a flush touches only those it frees.
-type waiters []*waiter
-
-func (w waiters) Len() int           { return len(w) }
-func (w waiters) Less(i, j int) bool { return w[i].pos < w[j].pos }
-func (w waiters) Swap(i, j int) {
-	w[i], w[j] = w[j], w[i]
-	w[i].at, w[j].at = i, j
+// skipTurn wakes all who wait while no sync is in progress, to look again:
+// positions above cut are not in the log any more. l.mu is held.
+func (l *Log) skipTurn(cut record.Position) {
+	p := *l.progress.Load()
+	ended := p.next
+	p.next = newTurn()
+	l.publish(p)
+	ended.flushed, ended.cut = l.mu.pos.Flush, cut
+	close(ended.done)
 }
 
-// Push is for container/heap.
-func (w *waiters) Push(x any) {
-	e := x.(*waiter)
-	e.at = len(*w)
-	*w = append(*w, e)
-}
-
-// Pop is for container/heap.
-func (w *waiters) Pop() any {
-	old := *w
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*w = old[:len(old)-1]
-	e.at = -1
-	return e
-}
-
-func (w *waiters) add(e *waiter) { heap.Push(w, e) }
-
-func (w *waiters) remove(e *waiter) {
-	if e.at >= 0 {
-		heap.Remove(w, e.at)
-	}
-}
-
-// next takes out one that waits for a position up to pos, or returns nil.
-func (w *waiters) next(pos record.Position) *waiter {
-	if len(*w) == 0 || (*w)[0].pos > pos {
-		return nil
-	}
-	return heap.Pop(w).(*waiter)
-}
-
-// dropAbove takes out all that wait for a position above pos.
-func (w *waiters) dropAbove(pos record.Position) []*waiter {
-	var out, keep []*waiter
-	for _, e := range *w {
-		if e.pos > pos {
-			e.at = -1
-			out = append(out, e)
-		} else {
-			keep = append(keep, e)
+// endWaiting answers all who wait, now and later, with err, unless what they
+// wait for is flushed. l.mu is held.
+func (l *Log) endWaiting(err error) {
+	p := *l.progress.Load()
+	ended := []*turn{p.current, p.next}
+	l.publish(progress{next: newTurn(), err: err})
+	for _, t := range ended {
+		if t != nil {
+			close(t.done)
 		}
 	}
-	*w = keep
-	for i, e := range keep {
-		e.at = i
+}
+
+// WaitFlushed returns when everything below pos is on stable storage, or with
+// the error that makes it impossible.
+func (l *Log) WaitFlushed(ctx context.Context, pos record.Position) error {
+	for {
+		p := l.progress.Load()
+		if p.flushed >= pos {
+			return nil
+		}
+		if p.err != nil {
+			return p.err
+		}
+		t := p.next
+		if pos <= p.to {
+			t = p.current
+		}
+		if err := t.wait(ctx); err != nil {
+			return err
+		}
+		if pos <= t.flushed {
+			return nil
+		}
+		if pos > t.cut {
+			return fmt.Errorf("%w: waited for %d, cut to %d", ErrTruncated, pos, t.cut)
+		}
 	}
-	heap.Init(w)
-	return out
+}
+
+func (t *turn) wait(ctx context.Context) error {
+	if ctx.Done() == nil { // a plain receive costs half
+		<-t.done
+		return nil
+	}
+	select {
+	case <-t.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -66,13 +66,16 @@ func (l *Log) take() []queued {
 	return group
 }
 
+// endGroup takes back what take handed out.
 func (l *Log) endGroup(group []queued, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	var size int64
 	for i, q := range group {
-		l.mu.queueBytes -= int64(len(q.b))
+		size += int64(len(q.b))
 		group[i].b = nil
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.queueBytes -= size
 	if cap(group) <= queueMax {
 		l.mu.spareQueue = group[:0]
 	}
@@ -80,6 +83,9 @@ func (l *Log) endGroup(group []queued, err error) {
 	l.mu.pace.written = l.mu.pace.taken
 	if err != nil {
 		l.fail(err)
+	}
+	if l.mu.queueWaits > 0 {
+		l.room.Broadcast()
 	}
 	l.idle.Broadcast()
 	l.flush.Signal()
