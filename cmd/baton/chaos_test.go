@@ -46,6 +46,12 @@ func TestEveryVerbFromAnotherTerminal(t *testing.T) {
 			return o.code == 0 && json.Unmarshal([]byte(o.stdout), &s) == nil && s.Health == "HEALTHY"
 		}, 2*patience, 50*time.Millisecond)
 	}
+	do := func(command string) { // the nodes may need a moment for what was done before
+		t.Helper()
+		var o outcome
+		require.Eventually(t, func() bool { o = chaos(command); return o.code == 0 }, 2*patience, 50*time.Millisecond, command)
+		require.Contains(t, o.stdout, "done in")
+	}
 	for _, v := range data.Verbs() {
 		if v.Name == data.ActionStart || v.Name == data.ActionStartAll || v.Name == data.ActionResume || v.Name == data.ActionHeal {
 			continue // they take others back
@@ -55,12 +61,9 @@ func TestEveryVerbFromAnotherTerminal(t *testing.T) {
 		o := chaos("--dry-run " + command)
 		require.Zero(t, o.code, "%s: %s", command, o.stderr)
 		require.Contains(t, o.stdout, "not done")
-		o = chaos(command)
-		require.Zero(t, o.code, "%s: %s", command, o.stderr)
-		require.Contains(t, o.stdout, "done in")
+		do(command)
 		if undo, ok := data.VerbByName(v.Undo); ok {
-			o = chaos(strings.TrimPrefix(undo.Command(data.CLI{Launched: true}, "n2", ""), "baton chaos "))
-			require.Zero(t, o.code, "%s after %s: %s", undo.Name, command, o.stderr)
+			do(strings.TrimPrefix(undo.Command(data.CLI{Launched: true}, "n2", ""), "baton chaos "))
 		}
 	}
 	healthy()
@@ -80,6 +83,30 @@ func TestEveryVerbFromAnotherTerminal(t *testing.T) {
 	require.Zero(t, got.Messages.Lost+got.Messages.Duplicates)
 	require.Equal(t, "baton chaos kill n2 --base-port "+base, got.Actions[0].CLI)
 	require.Contains(t, got.Actions[0].Fault, "--fault kill:n2@")
+}
+
+// TestForecastFromEarlierRuns: what a run measured is what the next one expects.
+func TestForecastFromEarlierRuns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("launches two clusters")
+	}
+	dir, base := t.TempDir(), strconv.Itoa(clustertest.FreeBase(t))
+	env := []string{"XDG_STATE_HOME=" + dir}
+	o := batonWith(t, env, "", "demo", "--headless", "--for", "3s", "--fault", "kill-leader@1s,restart@2s", "--base-port", base)
+	require.Zero(t, o.code, o.stderr)
+	demo := exec.Command(os.Getenv(builtAs), "demo", "--headless", "--for", "10m", "--base-port", base)
+	demo.Env = append(cleanEnv(), env...)
+	require.NoError(t, demo.Start())
+	t.Cleanup(func() {
+		_ = demo.Process.Kill()
+		_ = demo.Wait()
+	})
+	require.Eventually(t, func() bool {
+		o := batonWith(t, env, "", "chaos", "--base-port", base, "--dry-run", "kill", "leader")
+		return strings.Contains(o.stdout, "Producers usually wait") && strings.Contains(o.stdout, "(1 run)")
+	}, 2*patience, 50*time.Millisecond)
+	pause := batonWith(t, env, "", "chaos", "--base-port", base, "--dry-run", "pause", "leader")
+	require.Contains(t, pause.stdout, "election timeout", "nothing was measured: %s", pause.stderr)
 }
 
 func TestChaosListsItsVerbs(t *testing.T) {

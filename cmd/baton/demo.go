@@ -203,7 +203,9 @@ func watchHeadless(c *cluster.Cluster, l *load.Load, cli data.CLI, base int, to 
 	stopControl := serveControl(base, src, logger)
 	return func() {
 		stopControl()
-		take(src.Snapshot())
+		last := src.Snapshot()
+		take(last)
+		learn(last)
 		cancel()
 		<-done
 		stopTree()
@@ -255,6 +257,7 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 		stopControl := serveControl(f.cluster.BasePort, src, logger)
 		err = f.show(ctx, cmd, tee(src, rec), src, session, theme, logger)
 		stopControl()
+		learn(src.Snapshot())
 		stopTree()
 	}
 	cancel()
@@ -332,7 +335,7 @@ func localSource(ctx context.Context, c *cluster.Cluster, local data.Local, view
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg := data.Config{Cluster: "demo", Local: local, Tree: tree.read, TreeChanged: tree.changed, ZKServers: c.ZooKeeper(), Lesson: view, Logger: logger}
+	cfg := data.Config{Cluster: "demo", Local: local, Earlier: earlier(), Tree: tree.read, TreeChanged: tree.changed, ZKServers: c.ZooKeeper(), Lesson: view, Logger: logger}
 	for _, name := range c.NodeNames() {
 		cfg.Nodes = append(cfg.Nodes, data.Endpoint{ID: name, Admin: c.AdminAddresses()[name]})
 	}

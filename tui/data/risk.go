@@ -104,10 +104,7 @@ func (s *Snapshot) allAtRisk() []string {
 // onPowerLoss says what the sync policy promises when so many nodes lose their
 // power at the same time.
 func (s *Snapshot) onPowerLoss(nodes int) string {
-	policy := ""
-	if l := s.LeaderNode(); l != nil {
-		policy = l.Status.Sync
-	}
+	policy := s.syncPolicy()
 	quorum := s.Quorum.Size
 	switch {
 	case policy == "":

@@ -68,7 +68,17 @@ func TestForecast(t *testing.T) {
 	require.True(t, f.Bad)
 	require.Equal(t, "nobody: the rest is no quorum", f.Who)
 	measured := tuitest.CatchingUp()
-	require.Contains(t, state(measured).Forecast(data.ActionKill, "n1").StallText, "about 96 ms: the median of 1 measured")
+	require.Contains(t, state(measured).Forecast(data.ActionKill, "n1").StallText, "usually wait 96 ms (1 run)")
+	policy := measured.LeaderNode().Status.Sync
+	for i := range 10 { // of earlier runs; those under another policy say nothing
+		measured.Earlier = append(measured.Earlier, data.Measured{Verb: data.ActionKill, Sync: policy, Stall: time.Duration(60+10*i) * time.Millisecond},
+			data.Measured{Verb: data.ActionKill, Sync: "other", Stall: time.Hour}, data.Measured{Verb: data.ActionPause, Sync: policy, Stall: time.Second})
+	}
+	require.Contains(t, state(measured).Forecast(data.ActionKill, "n1").StallText, "usually wait 100 ms (11 runs, 1 of them now), 60 ms to 150 ms")
+	require.Contains(t, state(measured).Forecast(data.ActionPause, "n1").StallText, "usually wait 1.0 s (10 runs)")
+	require.Equal(t, []data.Measured{{Verb: data.ActionKill, Sync: policy, Stall: 96 * time.Millisecond, At: measured.Failovers[0].Fault}}, measured.Measure())
+	measured.Failovers[0].Cause = "kill n3, pause n1"
+	require.Empty(t, measured.Measure(), "two causes tell nothing of one")
 
 	away := state(tuitest.ZooKeeperDown())
 	require.Contains(t, away.Forecast(data.ActionKill, "n1").Who, "without ZooKeeper")

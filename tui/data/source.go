@@ -87,6 +87,7 @@ type Config struct {
 	TreeChanged <-chan struct{} // optional: read the tree now
 	ZKServers   []string        // host:port of ZooKeeper servers to ask about themselves
 	Local       Local           // nil when attached
+	Earlier     []Measured      // failovers of earlier runs, for forecasts
 	// Lesson, if not nil, returns the lesson under way. It must not block.
 	Lesson func() *Lesson
 
