@@ -208,11 +208,20 @@ func (d *menu) key(m *Model, msg tea.KeyMsg) {
 		d.row = min(d.row+1, len(rows)-1)
 	case "enter":
 		m.act(&rows[d.row])
+	case "y":
+		d.copyCommand(m)
 	default:
 		m.act(m.table.Find(k, keymap.Chaos))
 	}
 	if step != 0 && len(targets) > 0 {
 		m.target = targets[((at+step)%len(targets)+len(targets))%len(targets)]
+	}
+}
+
+// copyCommand copies how another terminal does what the cursor is on.
+func (d *menu) copyCommand(m *Model) {
+	if c := data.Verbs()[d.row].Command(m.cfg.CLI, m.target, m.live.Leader); c != "" {
+		m.copyText("the command", c)
 	}
 }
 

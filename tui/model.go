@@ -113,6 +113,8 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.done(msg)
 	case savedMsg:
 		m.saved(msg)
+	case copiedMsg:
+		m.copied(msg)
 	case browsedMsg:
 		m.browsed(msg)
 	case changedMsg:

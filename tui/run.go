@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -75,7 +76,8 @@ type Config struct {
 	Remote      bool    // somebody else's terminal: no shell, no files
 	Theme       style.Theme
 	NoMouse     bool
-	In, Out     *os.File // default stdin and stdout; both must be a terminal, and two files
+	In, Out     *os.File  // default stdin and stdout; both must be a terminal, and two files
+	Clipboard   io.Writer // takes the sequences that fill the terminal's clipboard; default Out
 
 	ShowResult time.Duration // how long a finished failover stays in the middle row, default 8 s
 	// Grace bounds how long Run waits for the terminal and the source when it
@@ -93,6 +95,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Out == nil {
 		c.Out = os.Stdout
+	}
+	if c.Clipboard == nil {
+		c.Clipboard = c.Out
 	}
 	if c.ShowResult == 0 {
 		c.ShowResult = 8 * time.Second

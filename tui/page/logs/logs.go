@@ -211,6 +211,20 @@ func (p *Page) source(s *data.Snapshot, step int) {
 	p.only = choices[((i+step)%len(choices)+len(choices))%len(choices)]
 }
 
+// Copy implements page.Copier: the last line shown, which is where a held screen
+// stands.
+func (p *Page) Copy(f page.Frame) (what, text string) {
+	lines, _ := p.shown(f.Snap)
+	if len(lines) == 0 {
+		return "", ""
+	}
+	l := lines[len(lines)-1]
+	if l.ruler {
+		return "the last line", l.at.Format(time.RFC3339Nano) + " " + l.text
+	}
+	return "the last line", strings.Join([]string{l.at.Format(time.RFC3339Nano), l.source, l.level, l.text}, " ")
+}
+
 // Press implements page.Presser.
 func (p *Page) Press(id string, f page.Frame) string {
 	switch id {
