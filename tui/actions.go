@@ -57,12 +57,7 @@ func actions() keymap.Table[*Model] {
 	t = append(t, savingActions()...)
 	t = append(t, keymap.Table[*Model]{
 		{ID: "undo", Keys: []string{"U"}, Label: "undo", Help: "take the last action back: start what was killed, heal what was cut", Mutates: true,
-			Enabled: func(v keymap.View) (bool, string) {
-				if v.Undo == "" {
-					return false, "nothing to take back"
-				}
-				return true, ""
-			}, Run: (*Model).undoLast},
+			Enabled: canUndo, Run: (*Model).undoLast},
 	}...)
 	t = append(t, timeActions()...)
 	t = append(t, lessonActions()...)
@@ -85,6 +80,8 @@ func actions() keymap.Table[*Model] {
 	}...)
 	return append(t, faults()...)
 }
+
+func canUndo(v keymap.View) (bool, string) { return v.Undo != "", "nothing to take back" }
 
 // savingActions take something out of the console.
 func savingActions() []action {
