@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,7 +77,7 @@ func keyMsg(k string) tea.KeyMsg {
 func plain() style.Theme { return style.New(style.Plain, false, false) }
 
 func setup(th style.Theme, s *data.Snapshot) Config {
-	return Config{Theme: th, Launched: s.Launched, ReadOnly: !s.Launched, Cluster: s.Cluster}
+	return Config{Theme: th, Launched: s.Launched, ReadOnly: !s.Launched, Cluster: s.Cluster, Clipboard: io.Discard}
 }
 
 func golden(t *testing.T, name, got string) {
