@@ -142,7 +142,7 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError("--fault: %w", err)
 	}
-	f.cluster.ClientProxies = slices.ContainsFunc(faults, func(x cluster.Fault) bool { return x.Name == "cut-clients" })
+	f.cluster.ClientProxies = slices.ContainsFunc(faults, func(x cluster.Fault) bool { return cluster.OnClients(x.Name) })
 	cfg := demo.Config{Cluster: f.cluster, Load: f.load, Faults: faults, For: f.duration}
 	if err := cfg.Validate(); err != nil {
 		return exitError{exitUsage, err}

@@ -75,7 +75,7 @@ func (l *localCluster) Processes() []data.Process {
 
 // Supports implements data.Supporter.
 func (l *localCluster) Supports(action string) (bool, string) {
-	if action == data.ActionCutClients && !l.c.ProxiesClients() {
+	if cluster.OnClients(action) && !l.c.ProxiesClients() {
 		return false, cluster.ErrNoClientProxy.Error()
 	}
 	return true, ""
@@ -104,6 +104,12 @@ func (l *localCluster) Do(ctx context.Context, action, node string) error {
 		return l.c.Delay(node)
 	case data.ActionThrottle:
 		return l.c.Throttle(node)
+	case data.ActionDelayZK:
+		return l.c.DelayZooKeeper(node)
+	case data.ActionDelayClients:
+		return l.c.DelayClients(node)
+	case data.ActionThrottleClients:
+		return l.c.ThrottleClients(node)
 	case data.ActionFillDisk:
 		return l.c.FillDisk(node)
 	case data.ActionSlowDisk:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -255,12 +256,7 @@ func (c *Cluster) Heal(name string) error {
 	c.mu.Unlock()
 	for _, m := range c.members {
 		if name == "" || m.name == name {
-			for _, p := range m.zk {
-				p.Heal()
-			}
-			if m.clients != nil {
-				m.clients.Heal()
-			}
+			m.healLinks()
 		}
 	}
 	for l, p := range c.links {
@@ -279,6 +275,19 @@ func (c *Cluster) Heal(name string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// healLinks ends what was done to the links to ZooKeeper and of the clients.
+func (m *member) healLinks() {
+	own := m.zk
+	if m.clients != nil {
+		own = append(slices.Clone(own), m.clients)
+	}
+	for _, p := range own {
+		p.Heal()
+		p.Delay(0)
+		p.Throttle(0)
+	}
 }
 
 // Links returns the state of every proxy: replication first, then ZooKeeper and clients.

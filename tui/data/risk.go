@@ -51,8 +51,8 @@ func (s *Snapshot) Risk(action, target string) []string {
 	}
 	n := s.NodeByID(target)
 	if n == nil {
-		if p := s.ProcessByName(target); p != nil && p.Kind == KindZooKeeper && p.State == ProcessRunning && !s.zooKeeperSurvives(p) {
-			return []string{"Without ZooKeeper the leader goes on, but nobody can take over from it."}
+		if p := s.ProcessByName(target); p != nil && p.Kind == KindZooKeeper && p.State == ProcessRunning {
+			return s.zooKeeperRisk(p)
 		}
 		return nil
 	}
@@ -71,9 +71,8 @@ func (s *Snapshot) Risk(action, target string) []string {
 	return out
 }
 
-// zooKeeperSurvives says that the other servers of ZooKeeper are still a quorum
-// without lost.
-func (s *Snapshot) zooKeeperSurvives(lost *Process) bool {
+// zooKeeperRisk says what the loss of one server of ZooKeeper means.
+func (s *Snapshot) zooKeeperRisk(lost *Process) []string {
 	all, up := 0, 0
 	for i := range s.Processes {
 		p := &s.Processes[i]
@@ -85,7 +84,17 @@ func (s *Snapshot) zooKeeperSurvives(lost *Process) bool {
 			up++
 		}
 	}
-	return up > all/2
+	quorum := all/2 + 1
+	switch {
+	case up < quorum:
+		return []string{"Without ZooKeeper the leader goes on, but nobody can take over from it."}
+	case up == quorum:
+		return []string{
+			fmt.Sprintf("%d of %d ZooKeeper servers stay, a quorum of them is %d: one more loss, and nobody can take over from a leader.", up, all, quorum),
+			"Nodes that were connected to it go to another one; their sessions stay, and producers do not notice.",
+		}
+	}
+	return []string{fmt.Sprintf("%d of %d ZooKeeper servers stay, a quorum of them is %d.", up, all, quorum)}
 }
 
 // allAtRisk says what a blackout does.

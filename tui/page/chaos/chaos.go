@@ -71,6 +71,15 @@ func (o Outlook) render(t style.Theme, what string, w int) []string {
 
 // targetsLine shows all targets with the chosen one marked.
 func targetsLine(f page.Frame, target string, w int) string {
+	for _, gap := range []string{"   ", "  "} {
+		if line := targets(f, target, gap); component.Width(line) <= w {
+			return component.FitSpread(w, [2]string{line, f.Theme.Paint(style.Dim, "choose target ")}, [2]string{line, ""})
+		}
+	}
+	return component.Cut(targets(f, target, " "), w, f.Theme.Glyphs.Ellipsis)
+}
+
+func targets(f page.Frame, target, gap string) string {
 	t := f.Theme
 	line := " " + t.Paint(style.Focus, t.Glyphs.Left) + " "
 	for _, id := range f.Snap.Targets() {
@@ -87,16 +96,16 @@ func targetsLine(f page.Frame, target string, w int) string {
 			}
 		}
 		if id == target {
-			line += t.Paint(role, glyph) + t.Paint(style.Badge, " "+id+word+" ") + "  "
+			line += t.Paint(role, glyph) + t.Paint(style.Badge, " "+id+word+" ") + gap[1:]
 			continue
 		}
-		line += t.Paint(role, glyph) + " " + id + "   "
+		line += t.Paint(role, glyph) + " " + id + gap
 	}
-	return component.FitSpread(w, [2]string{line + t.Paint(style.Focus, t.Glyphs.Right), t.Paint(style.Dim, "choose target ")}, [2]string{line, ""})
+	return line + t.Paint(style.Focus, t.Glyphs.Right)
 }
 
 func rowLine(t style.Theme, r Row, cursor bool, w int) string {
-	label := component.Pad(r.Label, 14)
+	label := component.Pad(r.Label, 15)
 	lead := "  "
 	if cursor {
 		lead = t.Paint(style.Focus, t.Glyphs.Cursor) + " "
