@@ -36,7 +36,11 @@ and topics, as in
       limits: {messages: 1000000, bytes: 10GiB, message-size: 1MiB, wait: 30s}
       prefetch: 100
 
-The first rule that fits a destination counts; give all nodes the same.`,
+The first rule that fits a destination counts; give all nodes the same.
+
+What clients may cost is limited by the --max- and -memory options. A size is a number of bytes, or one with a
+unit as in 64MiB. Clients are also turned away while less than 256 more files could be opened (ulimit -n):
+those are for the log, the followers and ZooKeeper.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := log.logger(cmd.ErrOrStderr())
@@ -109,7 +113,7 @@ func nodeFlags(c *cobra.Command, cfg *node.Config, advertise *[3]string) {
 	f.DurationVar(&cfg.ElectionTimeout, "election-timeout", node.DefaultElectionTimeout, "a leader that is silent for so long is suspected")
 	f.DurationVar(&cfg.QuorumTimeout, "quorum-timeout", node.DefaultQuorumTimeout, "how long a producer waits for a quorum before it gets an ERROR")
 	retentionFlags(c, cfg)
-	f.IntVar(&cfg.MaxConnections, "max-connections", 10000, "STOMP connections at most")
+	limitFlags(c, &cfg.Limits)
 }
 
 // retentionFlags adds how much log a node keeps.
