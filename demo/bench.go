@@ -155,14 +155,14 @@ func benchOn(ctx context.Context, cfg BenchConfig, c *cluster.Cluster) (BenchRep
 func benchOnce(ctx context.Context, cfg BenchConfig, c *cluster.Cluster) (failover.Run, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Settle)
 	defer cancel()
-	before := len(c.Tracker().Runs())
+	before := newest(c).ID
 	if _, err := c.Inject(ctx, cluster.Fault{Name: cfg.Fault}); err != nil {
 		return failover.Run{}, err
 	}
 	var run failover.Run
 	for !run.Done() {
-		if runs := c.Tracker().Runs(); len(runs) > before {
-			run = runs[before]
+		if r := newest(c); r.ID > before {
+			run = r
 		}
 		if !until(ctx, time.Now().Add(5*time.Millisecond)) {
 			return run, errors.New("no producer heard success again in time")
@@ -174,6 +174,15 @@ func benchOnce(ctx context.Context, cfg BenchConfig, c *cluster.Cluster) (failov
 		}
 	}
 	return run, c.WaitHealthy(ctx)
+}
+
+// newest is the last failover of a cluster, the zero value if there was none.
+func newest(c *cluster.Cluster) failover.Run {
+	runs := c.Tracker().Runs()
+	if len(runs) == 0 {
+		return failover.Run{}
+	}
+	return runs[len(runs)-1]
 }
 
 // Text renders the report for people.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"sync"
+	"time"
 
 	"baton/store/index"
 	"baton/store/record"
@@ -20,23 +21,24 @@ type machine interface {
 // On a leader the broker is told of each record as it is applied.
 type applier struct {
 	store machine
-	wake  chan struct{} // capacity 1
+	wake  chan struct{} // there is more to apply; capacity 1
+	hurry chan struct{} // somebody waits for it; capacity 1
 
 	// run excludes applying and truncating. It is held across I/O; nothing
 	// else is taken under it but mu.
 	run sync.Mutex
 	mu  struct {
 		sync.Mutex
-		target record.Position // committed up to here
-		sink   index.Sink
-		moved  chan struct{} // closed and replaced after each round
-		err    error
+		target  record.Position // committed up to here
+		sink    index.Sink
+		moved   chan struct{} // closed after the next round, nil if nobody waits for it
+		waiting int           // calls of wait
+		err     error
 	}
 }
 
 func newApplier(s machine) *applier {
-	a := &applier{store: s, wake: make(chan struct{}, 1)}
-	a.mu.moved = make(chan struct{})
+	a := &applier{store: s, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 	a.mu.target, _ = s.Applied()
 	return a
 }
@@ -59,11 +61,12 @@ func (a *applier) position() record.Position {
 	return a.mu.target
 }
 
-// kick makes the applier look again, when the log has grown below a commit
-// position that was known before.
-func (a *applier) kick() {
+// kick makes the applier look again.
+func (a *applier) kick() { poke(a.wake) }
+
+func poke(c chan struct{}) {
 	select {
-	case a.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -80,8 +83,20 @@ func (a *applier) setSink(s index.Sink) {
 
 // wait returns when everything below p is applied.
 func (a *applier) wait(ctx context.Context, p record.Position) error {
+	a.mu.Lock()
+	a.mu.waiting++
+	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.mu.waiting--
+	}()
+	poke(a.hurry)
 	for {
 		a.mu.Lock()
+		if a.mu.moved == nil {
+			a.mu.moved = make(chan struct{})
+		}
 		moved, err := a.mu.moved, a.mu.err
 		a.mu.Unlock()
 		if err != nil {
@@ -120,33 +135,67 @@ func (a *applier) replace(end record.Position, f func() error) error {
 	return f()
 }
 
+// applyPause is how long commits gather for one round while nobody is told of
+// them: a round has a price of its own, on a quiet cluster many times that of
+// the record in it. It is also how much, in time, a follower is behind, and
+// has to apply before it can serve.
+const applyPause = 5 * time.Millisecond
+
 // runApply applies until ctx ends. An error is final: an index that could not
 // be written must not be served from.
 func (a *applier) runApply(ctx context.Context) error {
+	pause := time.NewTimer(applyPause)
+	defer pause.Stop()
+	behind := false
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-a.wake:
+		if !behind {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-a.wake:
+			}
 		}
-		if err := a.round(); err != nil {
+		// One that is behind waits for records that are known to be committed
+		// and not yet in the log.
+		if behind || a.leisurely() {
+			pause.Reset(applyPause)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-a.hurry:
+			case <-pause.C:
+			}
+		}
+		var err error
+		if behind, err = a.round(); err != nil {
 			return err
 		}
 	}
 }
 
-func (a *applier) round() error {
+// leisurely tells whether nobody waits for what is applied.
+func (a *applier) leisurely() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.sink == nil && a.mu.waiting == 0
+}
+
+// round applies once. behind says that there is more that is committed.
+func (a *applier) round() (behind bool, err error) {
 	a.run.Lock()
 	a.mu.Lock()
 	target, sink := a.mu.target, a.mu.sink
 	a.mu.Unlock()
-	err := a.store.Apply(target, sink)
+	err = a.store.Apply(target, sink)
+	at, _ := a.store.Applied()
 	a.run.Unlock()
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.mu.err = err
-	close(a.mu.moved)
-	a.mu.moved = make(chan struct{})
-	return err
+	if a.mu.moved != nil {
+		close(a.mu.moved)
+		a.mu.moved = nil
+	}
+	return at < target, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -64,8 +65,7 @@ func TestApplier(t *testing.T) {
 	short, stop := context.WithCancel(ctx)
 	stop()
 	require.ErrorIs(t, a.wait(short, 150), context.Canceled)
-	m.grow(200)
-	a.kick()
+	m.grow(200) // and it finds them by itself
 	require.NoError(t, a.wait(ctx, 150))
 
 	require.NoError(t, a.truncate(120))
@@ -78,3 +78,46 @@ func TestApplier(t *testing.T) {
 	require.ErrorContains(t, <-ended, "disk gone")
 	require.ErrorContains(t, a.wait(ctx, 180), "disk gone", "who waits is told")
 }
+
+// TestApplierGathers shows who has to wait for the index, in virtual time:
+// nobody who asks for it.
+func TestApplierGathers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		m := &fakeMachine{end: 1000}
+		a := newApplier(m)
+		ended := make(chan error, 1)
+		go func() { ended <- a.runApply(ctx) }()
+		took := func(f func()) time.Duration {
+			began := time.Now()
+			f()
+			return time.Since(began)
+		}
+		applied := func() record.Position {
+			synctest.Wait()
+			at, _ := m.Applied()
+			return at
+		}
+
+		a.commit(10)
+		require.EqualValues(t, 0, applied(), "a follower gathers what is committed")
+		pause := time.NewTimer(applyPause)
+		<-pause.C
+		require.EqualValues(t, 10, applied())
+
+		a.commit(20)
+		require.EqualValues(t, 10, applied())
+		require.Zero(t, took(func() { require.NoError(t, a.wait(ctx, 20)) }), "who waits does not wait for more")
+		a.commit(30)
+		require.Zero(t, took(func() { require.NoError(t, a.wait(ctx, 30)) }))
+
+		a.setSink(noSink{})
+		a.commit(40)
+		require.EqualValues(t, 40, applied(), "a broker hears at once")
+
+		cancel()
+		require.NoError(t, <-ended)
+	})
+}
+
+type noSink struct{ index.Sink }

@@ -75,7 +75,6 @@ func (r *role) promote(epoch record.Epoch) bool {
 	r.refreshLog()
 	n.server.SetLeader(leader)
 	n.setLeadership(l)
-	l.wg.Go(l.runCommit)
 	l.wg.Go(l.runServe)
 	l.wg.Go(l.runCompact)
 	l.wg.Go(l.runForget)
@@ -119,20 +118,6 @@ func (l *leadership) stop() {
 	l.n.applier.setSink(nil)
 	if b != nil {
 		b.Close()
-	}
-}
-
-// runCommit passes the commit position on to the applier.
-func (l *leadership) runCommit() {
-	changed, stop := l.leader.Subscribe()
-	defer stop()
-	for {
-		l.n.applier.commit(l.leader.Commit())
-		select {
-		case <-changed:
-		case <-l.ctx.Done():
-			return
-		}
 	}
 }
 
@@ -234,6 +219,7 @@ func (l *leadership) post(f func(*role)) {
 func (l *leadership) listener() repl.LeaderListener {
 	n, epoch := l.n, uint64(l.epoch)
 	return repl.LeaderListener{
+		Commit: n.applier.commit,
 		FollowerAttached: func(f repl.FollowerAttached) {
 			n.events.Add(adminapi.KindAttached, epoch, f.Node+" attached", "follower", f.Node, "from", fmt.Sprint(f.From))
 		},

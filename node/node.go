@@ -52,8 +52,8 @@ type Node struct {
 	failed chan error     // capacity 1: the first error that ends the node
 	stop   chan struct{}  // closed by Shutdown
 	// The log was replaced, both of capacity 1: for kickOnWrites and runApplier.
-	installed, replaced chan struct{}
-	once                sync.Once
+	replaced chan struct{}
+	once     sync.Once
 
 	mu struct { // a leaf: nothing is called while it is held
 		sync.Mutex
@@ -84,7 +84,7 @@ func Start(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, policy: policy, process: uuid.NewString(), started: time.Now(), mail: newMailbox(), trimNow: make(chan struct{}, 1),
 		events: events.New(cfg.ID, eventsKept, cfg.Logger), failed: make(chan error, 1), stop: make(chan struct{}),
-		installed: make(chan struct{}, 1), replaced: make(chan struct{}, 1)}
+		replaced: make(chan struct{}, 1)}
 	n.refusals.n, n.held.n = n, n
 	n.files = files{filesLimit(), cfg.Logger}
 	n.mu.role = roleStatus{role: adminapi.RoleStarting}
@@ -150,7 +150,6 @@ func (n *Node) Run(ctx context.Context) error {
 	defer cancel()
 	var loops sync.WaitGroup
 	loops.Go(func() { n.runApplier(ctx) })
-	loops.Go(n.kickOnWrites(ctx))
 	loops.Go(func() { n.runTrim(ctx) })
 	loops.Go(func() { n.runScrub(ctx) })
 	loops.Go(func() { n.runRole(ctx) })
@@ -170,27 +169,6 @@ func (n *Node) Run(ctx context.Context) error {
 	n.wg.Wait()
 	n.close()
 	return err
-}
-
-// kickOnWrites wakes the applier when the log has grown: a follower may know
-// a commit position before it has the records below it.
-func (n *Node) kickOnWrites(ctx context.Context) func() {
-	changed, stop := n.store.Log().Subscribe()
-	return func() {
-		defer func() { stop() }()
-		for {
-			select {
-			case <-changed:
-				n.applier.kick()
-			case <-n.installed:
-				stop()
-				changed, stop = n.store.Log().Subscribe()
-				n.applier.kick()
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
 }
 
 // Shutdown begins to stop the node and returns at once.

@@ -97,11 +97,9 @@ func (r *role) install(s election.Step, e repl.SnapshotEvent) {
 	}
 	r.self.DidInstall()
 	r.refreshLog()
-	for _, c := range []chan struct{}{n.installed, n.replaced} {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
+	select {
+	case n.replaced <- struct{}{}:
+	default:
 	}
 	n.events.Add(adminapi.KindSnapshotFinished, uint64(s.Epoch),
 		fmt.Sprintf("installed the log of %s: %s, in %s", s.Leader, e, time.Since(began).Round(time.Millisecond)),

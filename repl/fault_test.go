@@ -482,6 +482,33 @@ func TestHungFollowerHoldsUpNobody(t *testing.T) {
 	sameLogs(t, a, b, c)
 }
 
+// TestHungDiskOfAFollowerLeavesTheWindowOpen has a follower catch up whose disk
+// flushes nothing, with no heartbeats: what it has written must open the
+// leader's window all the same.
+func TestHungDiskOfAFollowerLeavesTheWindowOpen(t *testing.T) {
+	checkGoroutines(t)
+	a, b, c := newNode(t, "n1"), newNode(t, "n2"), newNode(t, "n3")
+	a.server.Close()
+	a.deadAfter = time.Minute
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	a.serve(ln)
+	a.lead(1, []*node{b, c}, func(cfg *repl.LeaderConfig) {
+		cfg.Progress.Window, cfg.HeartbeatInterval = 1<<20, time.Hour
+	})
+	silent := func(cfg *repl.FollowerConfig) { cfg.DeadAfter, cfg.HeartbeatInterval = time.Minute, time.Hour }
+	b.follow(a, 1, silent)
+	<-a.leader.Ready()
+	body := strings.Repeat("x", 64<<10)
+	for range 64 {
+		a.mustCommit(body)
+	}
+	c.log.HoldFlush(true)
+	c.follow(a, 1, silent)
+	sameLogs(t, a, b, c)
+	c.log.HoldFlush(false)
+}
+
 func TestServerClosesWithHandshakesUnderWay(t *testing.T) {
 	checkGoroutines(t)
 	a := newNode(t, "n1")

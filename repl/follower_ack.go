@@ -23,7 +23,7 @@ func (l *link) runAck(done chan<- struct{}) {
 // ack returns nil when the link ends from this side, or the reader has ended.
 func (l *link) ack() error {
 	f := l.f
-	logC, cancel := f.cfg.Log.Subscribe()
+	logC, cancel := f.cfg.Log.Subscribe(l.ackMoves())
 	defer cancel()
 	beat := time.NewTicker(f.cfg.HeartbeatInterval)
 	defer beat.Stop()
@@ -65,7 +65,7 @@ func (l *link) ack() error {
 		case <-beat.C:
 			check, due = true, true
 		case <-late.C:
-			armed, due = false, true
+			armed, due = false, f.cfg.Log.Positions().Written > sent.Written
 		case <-l.wake:
 		case <-l.stop:
 			return nil
@@ -73,6 +73,15 @@ func (l *link) ack() error {
 			return nil
 		}
 	}
+}
+
+// ackMoves names what of the log is acknowledged when it moves. The leader
+// waits for flushes, or for writes too.
+func (l *link) ackMoves() record.Moves {
+	if l.ackWrites {
+		return record.MovesOfWritten | record.MovesOfFlush
+	}
+	return record.MovesOfFlush
 }
 
 func (l *link) pong() error {

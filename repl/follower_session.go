@@ -15,8 +15,10 @@ import (
 
 const (
 	// ackDelay is how long an ack that only says "written" may wait when the
-	// leader's policy does not count it.
+	// leader's policy does not count it. Such an ack is for the leader's window:
+	// it is thought of after that many bytes.
 	ackDelay = 5 * time.Millisecond
+	ackBytes = 256 << 10
 	// partingTime bounds the last words of a link that is being stopped.
 	partingTime = 100 * time.Millisecond
 )
@@ -35,6 +37,7 @@ type link struct {
 	target    record.Position // the leader's end when the link came up
 	ackWrites bool
 	synced    bool
+	unsaid    int // bytes appended since runAck was woken for them
 
 	mu struct {
 		sync.Mutex
@@ -248,6 +251,10 @@ func (l *link) append(b []byte) error {
 		panic(fmt.Sprintf("repl: log ends at %d after batches up to %d were appended", end, at))
 	}
 	l.end, l.epoch = at, epoch
+	if l.unsaid += len(b); l.unsaid >= ackBytes {
+		l.unsaid = 0
+		poke(l.wake)
+	}
 	return nil
 }
 

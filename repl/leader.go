@@ -19,6 +19,9 @@ import (
 // functions must not block and must not call Stop; they run on the leader's
 // goroutines with no lock held.
 type LeaderListener struct {
+	// Commit tells the commit position when it moves, after the proposals below
+	// it were answered.
+	Commit           func(record.Position)
 	FollowerAttached func(FollowerAttached)
 	FollowerLost     func(node string, err error)
 	FollowerInSync   func(node string)
@@ -143,7 +146,6 @@ type Leader struct {
 	kick     chan struct{}  // wakes runCommit
 	ready    chan struct{}
 	commit   atomic.Uint64
-	moved    hub // the commit position moved
 	changed  hub // anything moved that a transfer waits for
 
 	// appendMu puts proposals in order: it is held over Log.Append and the
@@ -155,9 +157,10 @@ type Leader struct {
 		ended        error // why leadership ended, nil while it lasts
 		peers        map[string]*peer
 		acks         []quorum.Ack // reused
+		self         quorum.Self  // as runCommit saw it last
 		waiting      queue
 		outstanding  int           // bytes between admission and done
-		room         chan struct{} // closed when admission should look again
+		room         chan struct{} // closed when admission should look again, nil if nobody waits for it
 		transferring bool
 		fencedBy     record.Epoch
 		quorum       quorumState
@@ -187,7 +190,6 @@ func StartLeader(cfg LeaderConfig) (*Leader, error) {
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.commit.Store(uint64(cfg.Commit))
 	l.mu.peers = map[string]*peer{}
-	l.mu.room = make(chan struct{})
 	l.mu.quorum.since = l.started
 	for node, incarnation := range cfg.Voters {
 		l.addPeer(node).SetVoter(incarnation)
@@ -214,10 +216,6 @@ func (l *Leader) Err() error {
 
 // Commit is the commit position. It never goes back.
 func (l *Leader) Commit() record.Position { return record.Position(l.commit.Load()) }
-
-// Subscribe returns a coalesced signal of every move of the commit position,
-// and what ends it.
-func (l *Leader) Subscribe() (<-chan struct{}, func()) { return l.moved.subscribe() }
 
 // SetVoter says which incarnation of a member counts from now on, after it was
 // registered. A member that was unknown is served from now on. "" serves it

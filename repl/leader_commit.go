@@ -34,7 +34,7 @@ type finished struct {
 // goroutine that does, so answers come in the order of the log.
 func (l *Leader) runCommit() {
 	defer l.wg.Done()
-	logC, cancel := l.cfg.Log.Subscribe()
+	logC, cancel := l.cfg.Log.Subscribe(l.commitMoves())
 	defer cancel()
 	tick := time.NewTicker(l.cfg.HeartbeatInterval)
 	defer tick.Stop()
@@ -57,12 +57,25 @@ func (l *Leader) runCommit() {
 			l.logFailed(fmt.Errorf("write or flush log: %w: %w", ErrLog, err))
 			continue
 		}
+		was := l.Commit()
 		fin = l.advance(p, ticked, fin[:0])
 		for i, f := range fin {
 			f.done(f.err)
 			fin[i] = finished{}
 		}
+		if c := l.Commit(); c != was && l.cfg.Listener.Commit != nil {
+			l.cfg.Listener.Commit(c)
+		}
 	}
+}
+
+// commitMoves names what of the leader's own log can move the commit position.
+// What its followers do comes with their acks.
+func (l *Leader) commitMoves() record.Moves {
+	if l.cfg.Policy.OwnWrite() {
+		return record.MovesOfWritten | record.MovesOfFlush
+	}
+	return record.MovesOfFlush
 }
 
 // advance computes the commit position and takes out the proposals that are
@@ -74,12 +87,9 @@ func (l *Leader) advance(p record.Positions, ticked bool, fin []finished) []fini
 		l.mu.Unlock()
 		return fin
 	}
-	l.mu.acks = l.mu.acks[:0]
-	for _, pe := range l.mu.peers {
-		l.mu.acks = pe.Acks(l.mu.acks)
-	}
+	l.mu.self = quorum.Self{Written: p.Written, Flush: p.Flush}
 	was := l.Commit()
-	commit := l.rule().Advance(quorum.Self{Written: p.Written, Flush: p.Flush}, l.mu.acks, was)
+	commit := l.reached(was)
 	l.commit.Store(uint64(commit))
 	for w := l.mu.waiting.first(); w != nil && w.end <= commit; w = l.mu.waiting.first() {
 		fin = append(fin, finished{waiter: l.mu.waiting.pop()})
@@ -112,14 +122,23 @@ func (l *Leader) advance(p record.Positions, ticked bool, fin []finished) []fini
 	return fin
 }
 
-// announce tells subscribers and followers that the commit position moved.
+// reached computes the commit position anew; was is the one so far. Call with
+// mu held.
+func (l *Leader) reached(was record.Position) record.Position {
+	l.mu.acks = l.mu.acks[:0]
+	for _, pe := range l.mu.peers {
+		l.mu.acks = pe.Acks(l.mu.acks)
+	}
+	return l.rule().Advance(l.mu.self, l.mu.acks, was)
+}
+
+// announce tells followers that the commit position moved.
 func (l *Leader) announce() {
-	l.moved.notify()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, pe := range l.mu.peers {
-		if pe.session != nil {
-			poke(pe.session.kick)
+		if s := pe.session; s != nil && !s.telling.Load() {
+			poke(s.kick)
 		}
 	}
 }

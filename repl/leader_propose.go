@@ -116,12 +116,16 @@ func (l *Leader) admit(size int) error {
 	for {
 		l.mu.Lock()
 		full := l.mu.outstanding > 0 && l.mu.outstanding+size > l.cfg.OutstandingBytes
-		transferring, ended, room := l.mu.transferring, l.mu.ended, l.mu.room
+		transferring, ended := l.mu.transferring, l.mu.ended
 		if ended == nil && !full && !transferring {
 			l.mu.outstanding += size
 			l.mu.Unlock()
 			return nil
 		}
+		if l.mu.room == nil {
+			l.mu.room = make(chan struct{})
+		}
+		room := l.mu.room
 		l.mu.Unlock()
 		if ended != nil {
 			return ended
@@ -150,6 +154,8 @@ func (l *Leader) release(size int) {
 
 // wakeAdmission lets those who wait for admission look again. Call with mu held.
 func (l *Leader) wakeAdmission() {
-	close(l.mu.room)
-	l.mu.room = make(chan struct{})
+	if l.mu.room != nil {
+		close(l.mu.room)
+		l.mu.room = nil
+	}
 }

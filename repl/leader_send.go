@@ -21,14 +21,14 @@ func (s *session) runSend(result chan<- error) {
 }
 
 func (s *session) send() error {
-	logC, cancel := s.l.cfg.Log.Subscribe()
+	logC, cancel := s.l.cfg.Log.Subscribe(record.MovesOfWritten)
 	defer cancel()
 	beat := time.NewTicker(s.l.cfg.HeartbeatInterval)
 	defer beat.Stop()
 	late := time.NewTimer(time.Hour)
 	late.Stop()
 	defer late.Stop()
-	armed := false
+	var due record.Position // what late is to tell, if nothing else does
 	if err := s.heartbeat(); err != nil {
 		return err
 	}
@@ -50,8 +50,9 @@ func (s *session) send() error {
 			}
 			continue
 		}
-		if s.l.Commit() > s.sentCommit && !armed {
-			armed = true
+		if commit := s.l.Commit(); commit > s.sentCommit && !s.telling.Load() {
+			due = commit
+			s.telling.Store(true)
 			late.Reset(commitDelay)
 		}
 		select {
@@ -62,8 +63,8 @@ func (s *session) send() error {
 		case <-beat.C:
 			err = s.heartbeat()
 		case <-late.C:
-			armed = false
-			if s.l.Commit() > s.sentCommit {
+			s.telling.Store(false)  // before the commit position is looked at again
+			if s.sentCommit < due { // no Append has taken it along
 				err = s.heartbeat()
 			}
 		}

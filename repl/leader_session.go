@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"baton/repl/diverge"
@@ -19,8 +20,9 @@ const (
 	// chunkSize is how much one Append carries, unless one batch is larger.
 	chunkSize = 512 << 10
 	// commitDelay is how long a moved commit position waits for an Append to
-	// travel with before it is sent alone.
-	commitDelay = time.Millisecond
+	// travel with before it is sent alone. Followers are in no hurry: what is
+	// committed stays so, and who takes over commits it again.
+	commitDelay = 5 * time.Millisecond
 	// pauseMax bounds how long a catch-up that is paced does not look up.
 	pauseMax = 50 * time.Millisecond
 )
@@ -39,7 +41,8 @@ type session struct {
 	stop chan struct{} // closed when the reader has ended
 	done chan struct{} // closed when serve has returned
 
-	blocked bool // the window was full; guarded by Leader.mu
+	blocked bool        // the window was full; guarded by Leader.mu
+	telling atomic.Bool // runSend looks at the commit position again by itself, soon
 
 	// rtt sample under way, guarded by Leader.mu
 	rttEnd record.Position
@@ -283,13 +286,16 @@ func (s *session) acked(a wire.Ack) error {
 	if wake {
 		s.blocked = false
 	}
-	counted := s.pe.Counts()
+	// Of the acks for a batch only one moves the commit position. l.mu.self may
+	// be behind: then runCommit is about to look at this ack by itself.
+	was := l.Commit()
+	commits := moved && l.reached(was) > was
 	changed := s.pe.prog.State() != before
 	l.mu.Unlock()
 	if wake {
 		poke(s.kick)
 	}
-	if moved && counted || changed {
+	if commits || changed {
 		poke(l.kick)
 	}
 	if moved {

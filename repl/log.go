@@ -36,9 +36,9 @@ type Log interface {
 	// TruncateTo cuts the log at a batch boundary, durably. After ErrFull
 	// nothing has changed.
 	TruncateTo(to record.Position) error
-	// Subscribe returns a coalesced signal of every move of Written or Flush
-	// and of a failure, and what ends it.
-	Subscribe() (<-chan struct{}, func())
+	// Subscribe returns a coalesced signal of every move of the named marks and
+	// of a failure, and what ends it.
+	Subscribe(of record.Moves) (<-chan struct{}, func())
 	// Err is what ended the log for good, nil while it works. From then on
 	// Append and AppendRaw return errors too.
 	Err() error

@@ -140,7 +140,7 @@ func TestFullDiskIsDrained(t *testing.T) {
 		trimmed += did.Segments
 	}
 	require.NotZero(t, trimmed)
-	space, end := s.Log().Subscribe()
+	space, end := s.Log().Subscribe(0)
 	defer end()
 	for s.Log().Full() {
 		<-space
@@ -191,7 +191,7 @@ func TestFullIndexUsesItsReserve(t *testing.T) {
 	require.True(t, s.Log().Full(), "the log leaves to the index what there is")
 	info, err := disk.Stat(path)
 	require.True(t, err != nil || info.Size < reserve, "the index has used the reserve")
-	space, unsubscribe := s.Log().Subscribe()
+	space, unsubscribe := s.Log().Subscribe(0)
 	defer unsubscribe()
 	disk.SetFree(64 << 20)
 	for s.Log().Full() {

@@ -35,14 +35,15 @@ type Model struct {
 	// landed: a screen was chosen, by the user or by what the cluster is about.
 	landed bool
 
-	w, h     int
-	sized    bool
-	live     *data.Snapshot   // newest
-	frozen   *data.Snapshot   // what the screen is held at, nil when live
-	history  []*data.Snapshot // what a live console remembers, oldest first
-	received time.Time        // when live arrived, by the clock of ticks
-	now      time.Time        // of the stopwatch
-	ticking  bool
+	w, h        int
+	sized       bool
+	live        *data.Snapshot // newest
+	frozen      *data.Snapshot // what the screen is held at, nil when live
+	history     []moment       // what a live console remembers, oldest first
+	historyRows int            // of all of them
+	received    time.Time      // when live arrived, by the clock of ticks
+	now         time.Time      // of the stopwatch
+	ticking     bool
 
 	dialogs []dialog // the last one is on top and sees keys first
 	input   *filterInput

@@ -43,34 +43,59 @@ func timeActions() []action {
 }
 
 // Bounds of what a live console remembers: at four snapshots a second two
-// minutes, less when a snapshot holds very many queues.
+// minutes, less when snapshots are heavy: they hold very many queues, or bursts
+// of events that came out of order.
 const (
-	historyMax  = 480
-	historyRows = 100_000 // queue rows in all snapshots together
-	historyGap  = 100 * time.Millisecond
+	historyMax   = 480
+	historyLeast = 20
+	historyRows  = 100_000 // of queues and events, in all snapshots together
+	historyGap   = 100 * time.Millisecond
 )
+
+// moment is a snapshot that a live console remembers.
+type moment struct {
+	*data.Snapshot
+	rows int // that it does not share with the one before
+}
 
 // remember keeps a live snapshot for stepping back to.
 func (m *Model) remember(s *data.Snapshot) {
 	if s.Player != nil {
 		return
 	}
-	if n := len(m.history); n > 0 && s.At.Sub(m.history[n-1].At) < historyGap && s.EventsAll == m.history[n-1].EventsAll {
-		m.history[n-1] = s
-		return
+	now := moment{s, len(s.Queues) + 1 + len(s.Events)}
+	if n := len(m.history); n > 0 {
+		last := m.history[n-1]
+		if sharesEvents(last.Snapshot, s) {
+			now.rows -= len(s.Events)
+		}
+		if s.At.Sub(last.At) < historyGap && s.EventsAll == last.EventsAll {
+			m.historyRows -= last.rows
+			now.rows = max(now.rows, last.rows)
+			m.history = m.history[:n-1]
+		}
 	}
-	m.history = append(m.history, s)
-	keep := max(20, min(historyMax, historyRows/(len(s.Queues)+1)))
-	if over := len(m.history) - keep; over > 0 {
-		clear(m.history[:over])
-		m.history = m.history[over:]
+	m.history = append(m.history, now)
+	m.historyRows += now.rows
+	over := 0
+	for n := len(m.history); n-over > historyMax || m.historyRows > historyRows && n-over > historyLeast; over++ {
+		m.historyRows -= m.history[over].rows
 	}
+	clear(m.history[:over])
+	m.history = m.history[over:]
+}
+
+// sharesEvents says that two snapshots, the older first, hold their events in one array.
+func sharesEvents(a, b *data.Snapshot) bool {
+	last := len(a.Events) - 1
+	same := len(b.Events) - 1 - int(b.EventsAll-a.EventsAll)
+	return b.EventsAll >= a.EventsAll && last >= 0 && same >= 0 && same < len(b.Events) && &a.Events[last] == &b.Events[same]
 }
 
 // at is where the screen stands in the history, its end when live.
 func (m *Model) at() int {
 	for i, s := range m.history {
-		if s == m.frozen {
+		if s.Snapshot == m.frozen {
 			return i
 		}
 	}
@@ -88,7 +113,7 @@ func (m *Model) step(by int) {
 	if len(m.history) == 0 {
 		return
 	}
-	m.frozen = m.history[max(0, min(m.at()+by, len(m.history)-1))]
+	m.frozen = m.history[max(0, min(m.at()+by, len(m.history)-1))].Snapshot
 }
 
 func (m *Model) event(by int) {
@@ -98,7 +123,7 @@ func (m *Model) event(by int) {
 	}
 	for i := m.at() + by; i > 0 && i < len(m.history); i += by {
 		if m.history[i].EventsAll > m.history[i-1].EventsAll {
-			m.frozen = m.history[i]
+			m.frozen = m.history[i].Snapshot
 			return
 		}
 	}

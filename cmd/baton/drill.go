@@ -14,27 +14,31 @@ import (
 // drillFile is what a file of --disk-drill says. A file that is not there, or
 // cannot be read, says nothing: the disk is as good as it is.
 type drillFile struct {
-	Full        bool  `json:"full"`          // writes fail: no space is left
-	SyncDelayMS int64 `json:"sync_delay_ms"` // every sync takes so much longer
+	Full        bool   `json:"full"`          // writes fail: no space is left
+	SyncDelayMS int64  `json:"sync_delay_ms"` // every sync takes so much longer
+	PowerLoss   string `json:"power_loss"`    // when another text stands here than at the start, the power is lost
 }
 
 // diskDrill is the operating system's file system, made full or slow while a
-// file says so: how a cluster takes a bad disk can be tried on one that is good.
+// file says so, and ended as by a loss of power: how a cluster takes a bad disk
+// can be tried on one that is good.
 type diskDrill struct {
-	*vfs.Hook
-	full  atomic.Bool
-	delay atomic.Int64
+	*vfs.Losable
+	full      atomic.Bool
+	delay     atomic.Int64
+	powerLoss string // of the file at the start
 }
 
-// drillEvery is how often the file is looked at.
-const drillEvery = 100 * time.Millisecond
+// drillEvery is how often the file is looked at. Several nodes that are to lose
+// their power together do so within about as much.
+const drillEvery = 20 * time.Millisecond
 
 // startDrill watches the file until ctx ends.
 func startDrill(ctx context.Context, file string, logger *slog.Logger) *diskDrill {
 	d := &diskDrill{}
-	d.Hook = vfs.NewHook(vfs.OS{}, d.before)
+	d.Losable = vfs.NewLosable(vfs.NewHook(vfs.OS{}, d.before))
 	logger.Warn("disk drill: this node's disk fails when a file says so", "file", file)
-	d.read(file, logger)
+	d.powerLoss = d.read(file, logger).PowerLoss
 	go d.runWatch(ctx, file, logger)
 	return d
 }
@@ -47,12 +51,26 @@ func (d *diskDrill) runWatch(ctx context.Context, file string, logger *slog.Logg
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			d.read(file, logger)
+			if p := d.read(file, logger).PowerLoss; p != "" && p != d.powerLoss {
+				d.losePower(logger)
+			}
 		}
 	}
 }
 
-func (d *diskDrill) read(file string, logger *slog.Logger) {
+// losePower takes what was not synced from the disk and ends the process, with
+// no goodbye.
+func (d *diskDrill) losePower(logger *slog.Logger) {
+	logger.Warn("disk drill: the power is lost, and with it what was not synced")
+	if err := d.PowerOff(); err != nil {
+		logger.Error("disk drill: not all that was not synced is lost", "err", err)
+	}
+	if self, err := os.FindProcess(os.Getpid()); err != nil || self.Kill() != nil {
+		os.Exit(137) // as good as killed
+	}
+}
+
+func (d *diskDrill) read(file string, logger *slog.Logger) drillFile {
 	var f drillFile
 	if b, err := os.ReadFile(file); err == nil {
 		if err := json.Unmarshal(b, &f); err != nil {
@@ -63,6 +81,7 @@ func (d *diskDrill) read(file string, logger *slog.Logger) {
 	if d.full.Swap(f.Full) != f.Full || d.delay.Swap(f.SyncDelayMS) != f.SyncDelayMS {
 		logger.Warn("disk drill", "full", f.Full, "sync_delay_ms", f.SyncDelayMS)
 	}
+	return f
 }
 
 func (d *diskDrill) before(op vfs.Op) error {

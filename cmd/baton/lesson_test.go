@@ -20,11 +20,11 @@ import (
 	"baton/demo/cluster/clustertest"
 )
 
-// lessons are those that a test takes: two, or all of the book with
+// lessons are those that a test takes: a few, or all of the book with
 // BATON_LESSONS=all.
 func lessons(t *testing.T) []string {
 	if os.Getenv("BATON_LESSONS") != "all" {
-		return []string{"failover", "sync-local"}
+		return []string{"failover", "sync-local", "power-mem"}
 	}
 	o := baton(t, "", "demo", "--list-lessons")
 	require.Zero(t, o.code)
@@ -185,6 +185,25 @@ func TestDisksOfADemoCanBeFilledAndSlowed(t *testing.T) {
 	require.Greater(t, got.LongestGap, 1000.0, "while all disks were full nobody heard success")
 }
 
+// TestPowerLoss: under quorum_disk what was receipted outlives the loss of power
+// of one node, and of all at the same time, whatever was not synced.
+func TestPowerLoss(t *testing.T) {
+	if testing.Short() {
+		t.Skip("launches a cluster")
+	}
+	o := baton(t, "", "demo", "--headless", "--json", "--for", "7s", "--fault", "power-loss:n2@1s,start:n2@2s,blackout@3500ms,restart@4s",
+		"--base-port", strconv.Itoa(clustertest.FreeBase(t)))
+	require.Zero(t, o.code, o.stderr)
+	var got struct {
+		Lost       uint64 `json:"lost"`
+		Duplicates uint64 `json:"duplicates"`
+		Receipted  uint64 `json:"receipted"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(o.stdout), &got))
+	require.Zero(t, got.Lost+got.Duplicates)
+	require.NotZero(t, got.Receipted)
+}
+
 // TestARunIsRecordedReportedAndReplayed: what a headless run did is all in its file.
 func TestARunIsRecordedReportedAndReplayed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "run.baton")
@@ -223,6 +242,7 @@ func TestARunIsRecordedReportedAndReplayed(t *testing.T) {
 	require.Contains(t, got.Actions[0].CLI, "--fault kill:n")
 	require.Contains(t, baton(t, "", "report", file, "--markdown").stdout, "| phase | took ms |")
 	require.Contains(t, baton(t, "", "report", file).stdout, "Failover 1: kill n")
+	require.Regexp(t, `(?m)^ *0s +\d+ +\d+ `, baton(t, "", "report", file, "--use").stdout, "goroutines and memory of the console at the start")
 
 	c := openConsole(t, "replay", file)
 	c.until("[recording]")

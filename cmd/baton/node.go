@@ -78,7 +78,7 @@ those are for the log, the followers and ZooKeeper.`,
 	nodeFlags(c, &cfg, &advertise)
 	f := c.Flags()
 	f.StringVar(&zkToken, "zk-password-file", "", "file with user:password for ZooKeeper's digest authentication")
-	f.StringVar(&drill, "disk-drill", "", `for drills: while this file says {"full":true} or {"sync_delay_ms":200}, the node's disk is full or slow`)
+	f.StringVar(&drill, "disk-drill", "", `for drills: while this file says {"full":true} or {"sync_delay_ms":200}, the node's disk is full or slow; a new text in {"power_loss":"TEXT"} ends the node and takes from its disk what was not synced`)
 	f.StringVar(&token, "token-file", "", "file with the cluster's shared secret, proved on every replication link")
 	f.StringVar(&admin, "admin-token-file", "", "file with the bearer token of the control verbs")
 	addParentFlag(c, &parentFD)

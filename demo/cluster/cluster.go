@@ -30,6 +30,7 @@ type member struct {
 	last   NodeStatus
 	stream context.CancelFunc // ends the event stream of a process that ended
 	seen   uint64             // sequence of the last event of this process
+	drill  drill              // what its disk drill reads
 }
 
 // link names a direction of dialling between two nodes.
@@ -191,7 +192,10 @@ func (c *Cluster) nodeArgs(m *member) []string {
 		"--zk", strings.Join(zk, ","), "--zk-path", c.cfg.ZKPath,
 		"--replicas", strconv.Itoa(c.cfg.Nodes), "--sync", c.cfg.Sync,
 		"--listen-stomp", m.stomp, "--listen-repl", m.repl, "--listen-admin", m.admin,
-		"--disk-drill", c.drillFile(m.name), "--log-format", "json", "--parent-fd", strconv.Itoa(supervisor.ParentFD),
+		"--log-format", "json", "--parent-fd", strconv.Itoa(supervisor.ParentFD),
+	}
+	if !c.cfg.Direct {
+		args = append(args, "--disk-drill", c.drillFile(m.name))
 	}
 	if len(via) > 0 {
 		args = append(args, "--repl-via", strings.Join(via, ","))

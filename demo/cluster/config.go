@@ -52,7 +52,7 @@ type Config struct {
 	ZKSessionTimeout time.Duration // 0 leaves the node's default
 	ClientProxies    bool          // put a proxy in front of each node's STOMP listener, for ClientAddresses
 	NodeArgs         []string      // added to every node's command line
-	Direct           bool          // no proxies between the processes: for measurements; nothing can be cut
+	Direct           bool          // no proxies between the processes and no drill in front of the disks: for measurements; nothing can be cut or filled
 	ZKArgs           []string      // added to the embedded server's command line
 
 	StartTimeout time.Duration // of Launch; default 30 s

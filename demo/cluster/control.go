@@ -274,7 +274,7 @@ func (c *Cluster) Heal(name string) error {
 	var errs []error
 	for _, m := range c.members {
 		if name == "" || m.name == name {
-			errs = append(errs, c.mendDisk(m.name))
+			errs = append(errs, c.mendDisk(m))
 		}
 	}
 	return errors.Join(errs...)

@@ -24,13 +24,13 @@ type Fault struct {
 
 // FaultNames are the faults that name no node.
 func FaultNames() []string {
-	return append([]string{"kill-leader", "kill-follower", "kill-all", "pause-leader", "resume", "restart", "cut-leader", "heal", "transfer"},
+	return append([]string{"kill-leader", "kill-follower", "kill-all", "pause-leader", "resume", "restart", "cut-leader", "heal", "transfer", "blackout"},
 		ZooKeeperFaultNames()...)
 }
 
 // NodeFaultNames are the faults that name a node: kill:n2.
 func NodeFaultNames() []string {
-	return []string{"kill", "pause", "stop", "start", "cut", "cut-zookeeper", "cut-clients", "delay", "throttle", "fill-disk", "slow-disk", "wipe", "resume", "heal", "transfer"}
+	return []string{"kill", "pause", "stop", "start", "cut", "cut-zookeeper", "cut-clients", "delay", "throttle", "fill-disk", "slow-disk", "power-loss", "wipe", "resume", "heal", "transfer"}
 }
 
 // String is the form that ParseFaults reads.
@@ -179,6 +179,10 @@ func (c *Cluster) Inject(ctx context.Context, f Fault) (node string, err error) 
 		return f.Node, c.FillDisk(f.Node)
 	case "slow-disk":
 		return f.Node, c.SlowDisk(f.Node)
+	case "power-loss":
+		return f.Node, c.PowerLoss(f.Node)
+	case "blackout":
+		return "", c.PowerLoss("")
 	case "wipe":
 		return f.Node, c.Wipe(f.Node)
 	case "heal":

@@ -5,6 +5,7 @@ package failover
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,6 +69,9 @@ func (r Run) Phases() []Phase {
 	}
 }
 
+// runsMax is how many runs a Tracker remembers, the newest.
+const runsMax = 500
+
 // Tracker collects runs from faults, node events and receipts. It is safe for
 // concurrent use. The events of one node must come in their order; those of
 // different nodes may be interleaved in any way.
@@ -75,8 +79,9 @@ type Tracker struct {
 	mu     sync.Mutex
 	leader string
 	epoch  uint64 // of the last leader seen serving, 0 before the first
-	runs   []Run
-	open   int // index of the run under way + 1, 0 if none
+	runs   []Run  // the last of them may be under way, no other
+	begun  int    // runs ever
+	given  []Run  // what Runs returned, until something changes
 }
 
 // Leader returns who served last and in which epoch.
@@ -85,6 +90,9 @@ func (t *Tracker) Leader() (node string, epoch uint64) {
 	defer t.mu.Unlock()
 	return t.leader, t.epoch
 }
+
+// causeMax bounds how long a run's cause grows while faults are added to it.
+const causeMax = 200
 
 // earlyMax bounds what a run remembers while it waits for the promotion.
 const earlyMax = 4096
@@ -99,12 +107,15 @@ const alarmMax = 10 * time.Second
 func (t *Tracker) Fault(at time.Time, cause, node string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.given = nil
 	if r := t.current(); r != nil && r.FalseAlarm() && node == t.leader {
 		r.Fault, r.Detected, r.Cause, r.Alarm = at, time.Time{}, cause, false
 		return
 	}
 	if r := t.current(); r != nil && !r.over() && !r.FalseAlarm() {
-		r.Cause = fmt.Sprintf("%s, %s", r.Cause, cause)
+		if len(r.Cause) < causeMax {
+			r.Cause = fmt.Sprintf("%s, %s", r.Cause, cause)
+		}
 		return
 	}
 	if t.epoch != 0 && node == t.leader {
@@ -118,8 +129,10 @@ func (t *Tracker) Observe(e adminapi.Event) {
 	defer t.mu.Unlock()
 	switch e.Kind {
 	case adminapi.KindSuspected:
+		t.given = nil
 		t.suspected(e)
 	case adminapi.KindQuorumSealed, adminapi.KindElected, adminapi.KindServing, adminapi.KindFirstReceipt:
+		t.given = nil
 		t.phase(e)
 	}
 }
@@ -140,31 +153,39 @@ func (t *Tracker) Receipt(connected, at time.Time) {
 		}
 		r.early = append(r.early, at)
 	default:
-		r.receipt(at)
+		if r.receipt(at) {
+			t.given = nil
+		}
 	}
 }
 
-// Runs returns all runs, oldest first.
+// Runs returns the newest 500 runs, oldest first. The caller must not change
+// them: as long as nothing happens all callers get the same.
 func (t *Tracker) Runs() []Run {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	runs := append([]Run(nil), t.runs...)
-	for i := range runs {
-		runs[i].early = nil
+	if t.given == nil && len(t.runs) > 0 {
+		t.given = slices.Clone(t.runs)
+		for i := range t.given {
+			t.given[i].early = nil
+		}
 	}
-	return runs
+	return t.given
 }
 
 func (t *Tracker) current() *Run {
-	if t.open == 0 {
+	if len(t.runs) == 0 {
 		return nil
 	}
-	return &t.runs[t.open-1]
+	return &t.runs[len(t.runs)-1]
 }
 
 func (t *Tracker) begin(at time.Time, cause string) *Run {
-	t.runs = append(t.runs, Run{ID: len(t.runs) + 1, Cause: cause, Fault: at, LeaderBefore: t.leader, EpochBefore: t.epoch})
-	t.open = len(t.runs)
+	if len(t.runs) >= runsMax {
+		t.runs = slices.Clone(t.runs[len(t.runs)-runsMax+1:])
+	}
+	t.begun++
+	t.runs = append(t.runs, Run{ID: t.begun, Cause: cause, Fault: at, LeaderBefore: t.leader, EpochBefore: t.epoch})
 	return t.current()
 }
 
@@ -206,10 +227,13 @@ func (t *Tracker) phase(e adminapi.Event) {
 	}
 }
 
-func (r *Run) receipt(at time.Time) {
-	if !at.Before(r.Promoted) && (r.FirstReceipt.IsZero() || at.Before(r.FirstReceipt)) {
+// receipt says whether it is the first.
+func (r *Run) receipt(at time.Time) bool {
+	first := !at.Before(r.Promoted) && (r.FirstReceipt.IsZero() || at.Before(r.FirstReceipt))
+	if first {
 		r.FirstReceipt = at
 	}
+	return first
 }
 
 func (r *Run) set(e adminapi.Event) {

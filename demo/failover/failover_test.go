@@ -210,3 +210,34 @@ func TestTransferHasNoSuspicion(t *testing.T) {
 	tr.Receipt(at(21), at(23))
 	require.Equal(t, []int{-1, 10, 12, 20, 23}, millis(tr.Runs()[0]))
 }
+
+// However many failovers there are, the newest are remembered, and as long as
+// nothing happens all who ask get the same.
+func TestRunsAreBounded(t *testing.T) {
+	var tr failover.Tracker
+	at := time.Unix(1_700_000_000, 0)
+	lead := func(epoch uint64) {
+		for _, kind := range []string{adminapi.KindElected, adminapi.KindServing, adminapi.KindFirstReceipt} {
+			tr.Observe(adminapi.Event{Kind: kind, Node: "n1", Epoch: epoch, At: at, Fields: map[string]string{"leader": "n1"}})
+		}
+	}
+	lead(1)
+	for i := range 1200 {
+		at = at.Add(time.Minute)
+		tr.Fault(at, "kill n1", "n1")
+		for range 500 {
+			tr.Fault(at, "again", "n2") // while nobody serves
+		}
+		lead(uint64(i) + 2)
+	}
+	runs := tr.Runs()
+	require.Len(t, runs, 500)
+	require.Equal(t, []int{701, 1200}, []int{runs[0].ID, runs[499].ID})
+	require.True(t, runs[499].Done())
+	require.Less(t, len(runs[499].Cause), 300)
+	tr.Receipt(at.Add(time.Second), at.Add(2*time.Second)) // not the first
+	require.Same(t, &runs[0], &tr.Runs()[0])
+	tr.Fault(at.Add(time.Minute), "kill n1", "n1")
+	require.Equal(t, 1201, tr.Runs()[499].ID)
+	require.Equal(t, 1200, runs[499].ID, "what was given stays")
+}

@@ -19,12 +19,18 @@
 //	recovered     in doubt or refused, and received: legal
 //	corrupt       received with another body than was sent: violation
 //
-// A message costs eight bytes, and every call constant time.
+// What is over is forgotten: of a message whose send has its outcome, and that
+// was received and acknowledged, only one thing can still be said, that whatever
+// comes of it is a duplicate, and for that its number is enough. A run holds the
+// last few thousand messages of each producer, eight bytes each, and of the older
+// ones those whose fate is open; so it can go on for as long as it likes.
 package ledger
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 )
 
@@ -107,10 +113,52 @@ type entry struct {
 	bits   uint8
 }
 
+// over says that nothing can change what is known of the message.
+func (e entry) over() bool {
+	return e.bits&(receipted|refused|inDoubt) != 0 && e.bits&received != 0 && e.bits&acked != 0
+}
+
+// window is how many of its newest messages an account holds one by one; it is
+// looked through each time that as many were sent.
+const window = 4096
+
 type producer struct {
 	ordered bool
-	entries []entry
-	highest uint64 // first received so far
+	base    uint64            // messages up to here left the window
+	open    map[uint64]*entry // those of them that are not over
+	entries []entry           // the window: base+1, ...
+	highest uint64            // first received so far
+}
+
+// slide lets the older half of a full window go.
+func (p *producer) slide() {
+	if len(p.entries) < 2*window {
+		return
+	}
+	for i := range window {
+		if e := p.entries[i]; !e.over() {
+			p.open[p.base+uint64(i)+1] = &e
+		}
+	}
+	for seq, e := range p.open {
+		if e.over() {
+			delete(p.open, seq)
+		}
+	}
+	p.entries = append(p.entries[:0], p.entries[window:]...)
+	p.base += window
+}
+
+// find returns what is known of a message: nil, true if it is over and forgotten,
+// nil, false if it was never sent.
+func (p *producer) find(seq uint64) (e *entry, sent bool) {
+	switch {
+	case seq == 0 || seq > p.base+uint64(len(p.entries)):
+		return nil, false
+	case seq > p.base:
+		return &p.entries[seq-p.base-1], true
+	}
+	return p.open[seq], true
 }
 
 // Ledger is safe for concurrent use.
@@ -125,7 +173,7 @@ type Ledger struct {
 func (l *Ledger) AddProducer(ordered bool) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.producers = append(l.producers, &producer{ordered: ordered})
+	l.producers = append(l.producers, &producer{ordered: ordered, open: map[uint64]*entry{}})
 	return len(l.producers) - 1
 }
 
@@ -134,20 +182,19 @@ func (l *Ledger) Sent(p int) Key {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	pr := l.producers[p]
+	pr.slide()
 	pr.entries = append(pr.entries, entry{})
 	l.sum.Sent++
-	return Key{Producer: p, Seq: uint64(len(pr.entries))}
+	return Key{Producer: p, Seq: pr.base + uint64(len(pr.entries))}
 }
 
-func (l *Ledger) find(k Key) (*producer, *entry) {
+func (l *Ledger) find(k Key) (p *producer, e *entry, sent bool) {
 	if k.Producer < 0 || k.Producer >= len(l.producers) {
-		return nil, nil
+		return nil, nil, false
 	}
-	p := l.producers[k.Producer]
-	if k.Seq == 0 || k.Seq > uint64(len(p.entries)) {
-		return nil, nil
-	}
-	return p, &p.entries[k.Seq-1]
+	p = l.producers[k.Producer]
+	e, sent = p.find(k.Seq)
+	return p, e, sent
 }
 
 // Receipted notes that the broker confirmed the message.
@@ -161,7 +208,7 @@ func (l *Ledger) Refused(k Key) { l.outcome(k, refused, &l.sum.Refused) }
 func (l *Ledger) Resent(k Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, e := l.find(k); e == nil {
+	if _, _, sent := l.find(k); !sent {
 		panic(fmt.Sprintf("ledger: message %v was sent again and never sent", k))
 	}
 	l.sum.Resent++
@@ -174,7 +221,7 @@ func (l *Ledger) InDoubt(k Key) { l.outcome(k, inDoubt, &l.sum.InDoubt) }
 func (l *Ledger) outcome(k Key, bit uint8, count *uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, e := l.find(k)
+	_, e, _ := l.find(k)
 	if e == nil || e.bits&(receipted|refused|inDoubt) != 0 {
 		panic(fmt.Sprintf("ledger: outcome %d of message %v, which was not sent or has one", bit, k))
 	}
@@ -197,13 +244,17 @@ func (l *Ledger) Received(k Key, d Delivery) {
 	id := hash.Sum32()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p, e := l.find(k)
-	if e == nil {
+	p, e, sent := l.find(k)
+	if !sent {
 		l.sum.Phantom++
 		return
 	}
 	if d.Corrupt {
 		l.sum.Corrupt++
+	}
+	if e == nil { // its ack was confirmed
+		l.sum.Duplicates++
+		return
 	}
 	if e.bits&received != 0 {
 		sameConn := e.conn == uint16(d.Connection)
@@ -244,7 +295,7 @@ func (l *Ledger) firstReceived(p *producer, e *entry, seq uint64) {
 func (l *Ledger) Acked(k Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, e := l.find(k); e != nil && e.bits&acked == 0 {
+	if _, e, _ := l.find(k); e != nil && e.bits&acked == 0 {
 		e.bits |= acked
 		l.sum.Acked++
 	}
@@ -257,20 +308,38 @@ func (l *Ledger) Summary() Summary {
 	return l.sum
 }
 
-// Missing lists up to limit messages that were receipted and not received.
+// Missing lists up to limit messages that were receipted and not received, by
+// producer, the oldest first.
 func (l *Ledger) Missing(limit int) []Key {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out []Key
 	for p, pr := range l.producers {
-		for i, e := range pr.entries {
-			if len(out) >= limit {
-				return out
-			}
+		var of []Key
+		for seq, e := range pr.open {
 			if e.bits&(receipted|received) == receipted {
-				out = append(out, Key{Producer: p, Seq: uint64(i + 1)})
+				of = append(of, Key{Producer: p, Seq: seq})
 			}
 		}
+		slices.SortFunc(of, func(a, b Key) int { return cmp.Compare(a.Seq, b.Seq) })
+		for i, e := range pr.entries {
+			if e.bits&(receipted|received) == receipted {
+				of = append(of, Key{Producer: p, Seq: pr.base + uint64(i) + 1})
+			}
+		}
+		out = append(out, of...)
 	}
-	return out
+	return out[:min(limit, len(out))]
+}
+
+// Held is how many messages are held one by one: a bounded window for each
+// producer, and the older ones whose fate is open.
+func (l *Ledger) Held() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := 0
+	for _, p := range l.producers {
+		held += len(p.entries) + len(p.open)
+	}
+	return held
 }

@@ -10,7 +10,7 @@ import (
 
 // Book is all lessons, in the order in which to take them.
 func Book() []Lesson {
-	return []Lesson{firstFailover(), transfer(), catchUp(), fencing(), noQuorum(), zooKeeperAway(), divergentTail(), wipedDisk(), syncLocal(), syncQuorum()}
+	return []Lesson{firstFailover(), transfer(), catchUp(), fencing(), noQuorum(), zooKeeperAway(), divergentTail(), wipedDisk(), syncLocal(), syncQuorum(), powerMem(), powerDisk()}
 }
 
 // Find finds a lesson by its name.
@@ -57,6 +57,13 @@ const quiet = "quiet"
 
 // holdConsumers leaves what is sent in the queues.
 const holdConsumers = "hold-consumers"
+
+// What is done to the machines of all nodes.
+const (
+	slowAll  = "slow-all" // their disks
+	blackout = "blackout" // at the same time
+	powerOn  = "power-on" // and good disks
+)
 
 // opening is the first step of a lesson: the cluster as it stands.
 func opening(story string) Step {

@@ -85,7 +85,7 @@ type Facts struct {
 	Full     bool // and nothing was taken away
 	Runs     []failover.Run
 	Messages ledger.Summary
-	Events   []cluster.Entry // all since the cluster started
+	Events   []cluster.Entry // the newest, by sequence
 	ZKDown   bool
 }
 

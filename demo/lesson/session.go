@@ -162,6 +162,12 @@ func words(verb string) string {
 		return "hold the consumers"
 	case "start-all":
 		return "start every node that is down"
+	case slowAll:
+		return "slow down every disk"
+	case blackout:
+		return "take the power from all nodes"
+	case powerOn:
+		return "heal the disks and start all nodes"
 	case "stop-zookeeper":
 		return "stop ZooKeeper"
 	case "start-zookeeper":

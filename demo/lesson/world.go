@@ -2,7 +2,9 @@ package lesson
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,14 +27,21 @@ type Live struct {
 // NewLive returns the world of a cluster. load returns nil while no load runs.
 func NewLive(c *cluster.Cluster, load func() *load.Load) *Live { return &Live{cluster: c, load: load} }
 
-// heard returns all entries of the cluster's log so far; they are only ever
-// appended to.
+// heardMax is how many entries of the cluster's log a lesson looks at. No step
+// brings as many; a session that is left open for days does.
+const heardMax = 20_000
+
+// heard returns the newest entries of the cluster's log; those returned are
+// never changed.
 func (w *Live) heard() []cluster.Entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	fresh, _ := w.cluster.Events(w.last)
 	for _, e := range fresh {
 		w.last = e.Seq
+	}
+	if len(w.events) >= 2*heardMax { // trim seldom: every trim is a copy
+		w.events = slices.Clone(w.events[len(w.events)-heardMax:])
 	}
 	w.events = append(w.events, fresh...)
 	return w.events
@@ -83,6 +92,10 @@ func (w *Live) Do(ctx context.Context, verb, target string) error {
 		return nil
 	case "start-all":
 		return w.cluster.StartAll()
+	case slowAll:
+		return w.cluster.SlowDisks()
+	case powerOn:
+		return errors.Join(w.cluster.Heal(""), w.cluster.StartAll())
 	case "stop-zookeeper", "start-zookeeper":
 		_, err := w.cluster.Inject(ctx, cluster.Fault{Name: verb})
 		return err

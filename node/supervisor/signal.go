@@ -25,6 +25,30 @@ func (p *Process) kill() error {
 	return nil
 }
 
+// Expect calls cause, which makes the process end by itself, and waits for at
+// most so long until it is reaped. The end counts as asked for.
+func (p *Process) Expect(within time.Duration, cause func() error) error {
+	p.op <- struct{}{}
+	defer func() { <-p.op }()
+	p.mu.Lock()
+	alive, exited := p.status.State.Alive(), p.exited
+	p.asked = p.asked || alive
+	p.mu.Unlock()
+	if !alive {
+		return fmt.Errorf("wait for the end of %s: %w", p.cfg.Name, ErrNotRunning)
+	}
+	err := cause()
+	if err == nil && !waitFor(exited, within) {
+		err = fmt.Errorf("wait for the end of %s: it is still there after %v", p.cfg.Name, within)
+	}
+	if err != nil {
+		p.mu.Lock()
+		p.asked = false
+		p.mu.Unlock()
+	}
+	return err
+}
+
 // Stop asks the process to end with SIGTERM, waits for StopTimeout and then
 // kills it. A paused process is continued so that it can obey.
 func (p *Process) Stop() error {

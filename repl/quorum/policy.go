@@ -70,6 +70,10 @@ func (p Policy) Disk() bool { return p&(RemoteDisk|QuorumDisk) != 0 }
 // Mem reports whether a follower's write alone can move the commit position.
 func (p Policy) Mem() bool { return p&(RemoteMem|QuorumMem) != 0 }
 
+// OwnWrite reports whether the leader's write alone can move the commit
+// position.
+func (p Policy) OwnWrite() bool { return p&(LocalMem|QuorumMem) != 0 }
+
 // Fenced reports whether p names a quorum of all replicas. Only then does a
 // commit survive every failover, so only then is cutting it off an error.
 func (p Policy) Fenced() bool { return p&(QuorumMem|QuorumDisk) != 0 }

@@ -72,18 +72,27 @@ func CheckLog(t *testing.T, open func(t *testing.T) repl.Log) {
 	})
 	t.Run("the signal comes for writes and flushes", func(t *testing.T) {
 		l := open(t)
-		c, cancel := l.Subscribe()
-		defer cancel()
+		wrote, cancelWrote := l.Subscribe(record.MovesOfWritten)
+		defer cancelWrote()
+		flushed, cancelFlushed := l.Subscribe(record.MovesOfFlush)
+		defer cancelFlushed()
 		end := fill(t, l, 1, 1, 50)
-		timeout := time.After(10 * time.Second)
-		for l.Positions().Flush < end {
-			select {
-			case <-c:
-			case <-timeout:
-				t.Fatalf("no signal; positions %+v", l.Positions())
-			}
-		}
+		awaitSignal(t, l, wrote, func(p record.Positions) bool { return p.Written >= end })
+		awaitSignal(t, l, flushed, func(p record.Positions) bool { return p.Flush >= end })
 	})
+}
+
+// awaitSignal looks at the positions only when there was a signal.
+func awaitSignal(t *testing.T, l repl.Log, signal <-chan struct{}, reached func(record.Positions) bool) {
+	t.Helper()
+	timeout := time.After(10 * time.Second)
+	for !reached(l.Positions()) {
+		select {
+		case <-signal:
+		case <-timeout:
+			t.Fatalf("no signal; positions %+v", l.Positions())
+		}
+	}
 }
 
 func fill(t *testing.T, l repl.Log, epoch record.Epoch, n, size int) (end record.Position) {
@@ -104,16 +113,9 @@ func fill(t *testing.T, l repl.Log, epoch record.Epoch, n, size int) (end record
 // written waits until the log has flushed up to end.
 func written(t *testing.T, l repl.Log, end record.Position) {
 	t.Helper()
-	c, cancel := l.Subscribe()
+	c, cancel := l.Subscribe(record.MovesOfFlush)
 	defer cancel()
-	timeout := time.After(10 * time.Second)
-	for l.Positions().Flush < end {
-		select {
-		case <-c:
-		case <-timeout:
-			t.Fatalf("not flushed up to %d: %+v", end, l.Positions())
-		}
-	}
+	awaitSignal(t, l, c, func(p record.Positions) bool { return p.Flush >= end })
 	p := l.Positions()
 	require.True(t, p.Start <= p.Flush && p.Flush <= p.Written && p.Written <= p.Append, "%+v", p)
 }

@@ -36,7 +36,8 @@ type Log struct {
 		holdFlush  bool
 		full       bool
 		failed     error
-		subs       map[chan struct{}]struct{}
+		subs       map[chan struct{}]record.Moves
+		told       record.Positions // to them
 		cuts       []Cut
 	}
 }
@@ -47,7 +48,7 @@ type Cut struct{ From, To record.Position }
 // NewLog returns an empty log.
 func NewLog() *Log {
 	l := &Log{}
-	l.mu.subs = map[chan struct{}]struct{}{}
+	l.mu.subs = map[chan struct{}]record.Moves{}
 	return l
 }
 
@@ -130,6 +131,10 @@ func (l *Log) Read(from record.Position, max int) ([]byte, error) {
 func (l *Log) Positions() record.Positions {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.positions()
+}
+
+func (l *Log) positions() record.Positions {
 	return record.Positions{Start: l.mu.start, Append: l.end(), Written: l.mu.written, Flush: l.mu.flush, Epoch: l.mu.epoch}
 }
 
@@ -163,16 +168,16 @@ func (l *Log) TruncateTo(to record.Position) error {
 	if n := len(l.mu.boundaries); n > 0 {
 		l.mu.epoch = l.mu.boundaries[n-1].Epoch
 	}
-	l.notify()
+	l.notify(everything)
 	return nil
 }
 
 // Subscribe implements repl.Log.
-func (l *Log) Subscribe() (<-chan struct{}, func()) {
+func (l *Log) Subscribe(of record.Moves) (<-chan struct{}, func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := make(chan struct{}, 1)
-	l.mu.subs[c] = struct{}{}
+	l.mu.subs[c] = of
 	return c, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -208,7 +213,7 @@ func (l *Log) SetFull(on bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.full = on
-	l.notify()
+	l.notify(everything)
 }
 
 // Fail ends the log: it takes nothing more and flushes nothing more.
@@ -216,7 +221,7 @@ func (l *Log) Fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.failed = fmt.Errorf("%w: %w", ErrClosed, err)
-	l.notify()
+	l.notify(everything)
 }
 
 // Crash loses what was not flushed, as a power failure does. No role may be
@@ -283,11 +288,19 @@ func (l *Log) settle() {
 	if !l.mu.holdFlush {
 		l.mu.flush = l.mu.written
 	}
-	l.notify()
+	l.notify(l.positions().Moved(l.mu.told))
 }
 
-func (l *Log) notify() {
-	for c := range l.mu.subs {
+const everything = ^record.Moves(0)
+
+// notify wakes those who listen for one of the marks, and nobody else: a role
+// that hears of too little is to be found out.
+func (l *Log) notify(moved record.Moves) {
+	l.mu.told = l.positions()
+	for c, of := range l.mu.subs {
+		if moved != everything && moved&of == 0 {
+			continue
+		}
 		select {
 		case c <- struct{}{}:
 		default:

@@ -96,3 +96,24 @@ type Positions struct {
 	Flush   Position // end of what is on stable storage
 	Epoch   Epoch    // epoch of the last batch before Append, 0 if empty
 }
+
+// Moves names the marks of a log whose moves somebody wants to hear of.
+// Everything else that may happen to a log is told to all who listen.
+type Moves uint8
+
+// Marks.
+const (
+	MovesOfWritten Moves = 1 << iota
+	MovesOfFlush
+)
+
+// Moved returns which of the marks differ.
+func (p Positions) Moved(since Positions) (m Moves) {
+	if p.Written != since.Written {
+		m |= MovesOfWritten
+	}
+	if p.Flush != since.Flush {
+		m |= MovesOfFlush
+	}
+	return m
+}

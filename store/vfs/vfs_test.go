@@ -32,6 +32,7 @@ func TestFileSystems(t *testing.T) {
 	for name, fsys := range map[string]vfs.FS{
 		"os": vfs.OS{}, "mem": vfs.NewMem(), "hook": vfs.NewHook(vfs.NewMem(), func(vfs.Op) error { return nil }),
 		"faults": vfs.NewFaults(vfs.NewMem()), "disk": vfs.NewDisk(vfs.NewMem(), 1<<20),
+		"losable": vfs.NewLosable(vfs.NewMem()),
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "a", "b")

@@ -40,7 +40,7 @@ func fillUp(t *testing.T, l *wal.Log) record.Position {
 
 // waitUntil waits for something that the log signals.
 func waitUntil(l *wal.Log, is func() bool) {
-	signal, cancel := l.Subscribe()
+	signal, cancel := l.Subscribe(record.MovesOfWritten | record.MovesOfFlush)
 	defer cancel()
 	for !is() {
 		<-signal

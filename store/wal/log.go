@@ -56,7 +56,8 @@ type Log struct {
 		closed bool
 		err    error // wraps ErrFailed
 
-		subs    map[chan struct{}]struct{}
+		subs    map[chan struct{}]record.Moves
+		told    record.Positions // to them
 		metrics Metrics
 	}
 	// Conditions on mu: the writer, the flusher and the filler have one each,
@@ -80,7 +81,7 @@ func Open(cfg Config) (*Log, Recovery, error) {
 	}
 	l.work, l.flush = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
 	l.fill, l.room, l.idle = sync.NewCond(&l.mu), sync.NewCond(&l.mu), sync.NewCond(&l.mu)
-	l.mu.subs = map[chan struct{}]struct{}{}
+	l.mu.subs = map[chan struct{}]record.Moves{}
 	found, err := recoverLog(cfg, l.files)
 	if err != nil {
 		l.files.close()
@@ -144,14 +145,14 @@ func (l *Log) usable() error {
 	return nil
 }
 
-// Subscribe returns a channel that gets a value when Written, Flush, Full
-// or the error state has moved since the last value was taken, and a function that
-// ends the subscription. The channel is never closed.
-func (l *Log) Subscribe() (<-chan struct{}, func()) {
+// Subscribe returns a channel that gets a value when one of the named marks,
+// Full or the error state has moved since the last value was taken, and a
+// function that ends the subscription. The channel is never closed.
+func (l *Log) Subscribe(of record.Moves) (<-chan struct{}, func()) {
 	c := make(chan struct{}, 1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mu.subs[c] = struct{}{}
+	l.mu.subs[c] = of
 	return c, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -159,9 +160,15 @@ func (l *Log) Subscribe() (<-chan struct{}, func()) {
 	}
 }
 
-// notify signals the subscribers. l.mu is held; the sends never wait.
+// notify signals the subscribers of what has moved, or all of them if it is
+// something else. l.mu is held; the sends never wait.
 func (l *Log) notify() {
-	for c := range l.mu.subs {
+	moved := l.mu.pos.Moved(l.mu.told)
+	l.mu.told = l.mu.pos
+	for c, of := range l.mu.subs {
+		if moved != 0 && moved&of == 0 {
+			continue
+		}
 		select {
 		case c <- struct{}{}:
 		default:

@@ -271,7 +271,7 @@ func TestFailureIsFinal(t *testing.T) {
 			})
 			l, _ := open(t, hook)
 			at := fill(t, l, 1, 2, 100)
-			signal, cancel := l.Subscribe()
+			signal, cancel := l.Subscribe(record.MovesOfFlush)
 			defer cancel()
 			armed.Store(true)
 			end, err := l.Append(1, 0, newBatch("x", 100))
@@ -416,7 +416,11 @@ func TestWaitFlushed(t *testing.T) {
 
 func TestSubscribe(t *testing.T) {
 	l, _ := open(t, vfs.NewMem())
-	signal, cancel := l.Subscribe()
+	signal, cancel := l.Subscribe(record.MovesOfFlush)
+	written, cancelWritten := l.Subscribe(record.MovesOfWritten)
+	defer cancelWritten()
+	nothing, cancelNothing := l.Subscribe(0)
+	defer cancelNothing()
 	end, err := l.Append(1, 0, newBatch("a", 10))
 	require.NoError(t, err)
 	for l.Positions().Flush < end {
@@ -428,6 +432,8 @@ func TestSubscribe(t *testing.T) {
 	}
 	fill(t, l, 1, 1, 10)
 	require.Empty(t, signal)
+	require.NotEmpty(t, written)
+	require.Empty(t, nothing, "who listens for no mark hears of failures only")
 }
 
 func TestValidate(t *testing.T) {

@@ -32,6 +32,8 @@ func (s *Source) Snapshot() *Snapshot {
 	}
 	snap.Processes, snap.Ledger, snap.Launched = processes, ledger, local != nil
 	snap.Failovers = cleanRuns(runs)
+	snap.CompareChains()
+	snap.Self = s.self(snap.At)
 	snap.addMissing()
 	snap.Derive()
 	s.sample(snap)
@@ -160,7 +162,15 @@ func derivedTree(nodes []Node, now time.Time) Tree {
 	return t
 }
 
+// cleanRuns copies the runs only if one needs it: as long as nothing happens
+// all snapshots share what the tracker gave.
 func cleanRuns(runs []failover.Run) []failover.Run {
+	dirty := func(r failover.Run) bool {
+		return Clean(r.Cause) != r.Cause || Clean(r.LeaderBefore) != r.LeaderBefore || Clean(r.LeaderAfter) != r.LeaderAfter
+	}
+	if !slices.ContainsFunc(runs, dirty) {
+		return runs
+	}
 	out := slices.Clone(runs)
 	for i := range out {
 		out[i].Cause, out[i].LeaderBefore = Clean(out[i].Cause), Clean(out[i].LeaderBefore)

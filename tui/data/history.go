@@ -11,42 +11,57 @@ import (
 // seriesMax is how many values a series keeps: two minutes at 4 Hz.
 const seriesMax = 480
 
-// series is a bounded row of values. What list returns is never changed.
-type series struct{ values []float64 }
-
-func (s *series) push(v float64) {
-	keep := s.values
-	if len(keep) >= seriesMax {
-		keep = keep[len(keep)-seriesMax+1:]
-	}
-	s.values = append(slices.Clone(keep), v)
+// series is a bounded row of values. What list returns is never changed:
+// snapshots hold windows of one array, which a push only ever extends. Every
+// snapshot of a console's memory holds several, so none may cost a copy.
+type series struct {
+	values []float64
+	limit  int // values kept; 0 is seriesMax
 }
 
-func (s *series) list() []float64 { return s.values }
+func (s *series) push(v float64) {
+	if n := s.max(); len(s.values) >= 2*n { // trim seldom: every trim is a copy
+		s.values = append(make([]float64, 0, 2*n), s.values[len(s.values)-n+1:]...)
+	}
+	s.values = append(s.values, v)
+}
+
+func (s *series) max() int {
+	if s.limit == 0 {
+		return seriesMax
+	}
+	return s.limit
+}
+
+func (s *series) list() []float64 {
+	return s.values[max(0, len(s.values)-s.max()):len(s.values):len(s.values)]
+}
 
 // eventLog keeps the newest events of all nodes in the order of their time.
 type eventLog struct {
 	limit  int
 	total  uint64
-	events []adminapi.Event
-	shared bool // a snapshot holds events: copy before changing
+	events []adminapi.Event // snapshots hold windows of it
+	shared int              // so many of them are in a snapshot: they are never changed
 }
 
+// add puts an event where its time belongs. Most come in order and are
+// appended; one that is late for what a snapshot shows costs a copy.
 func (l *eventLog) add(e adminapi.Event) {
-	if l.shared {
-		l.events, l.shared = slices.Clone(l.events), false
-	}
 	l.total++
-	at := sort.Search(len(l.events), func(i int) bool { return l.events[i].At.After(e.At) })
-	l.events = slices.Insert(l.events, at, e)
-	if over := len(l.events) - l.limit; over > 0 {
-		l.events = l.events[over:]
+	if len(l.events) >= 2*l.limit { // trim seldom: every trim is a copy
+		l.events, l.shared = slices.Clone(l.list()), 0
 	}
+	at := sort.Search(len(l.events), func(i int) bool { return l.events[i].At.After(e.At) })
+	if at < l.shared {
+		l.events, l.shared = slices.Clone(l.events), 0
+	}
+	l.events = slices.Insert(l.events, at, e)
 }
 
 func (l *eventLog) list() []adminapi.Event {
-	l.shared = true
-	return l.events
+	l.shared = len(l.events)
+	return l.events[max(0, len(l.events)-l.limit):len(l.events):len(l.events)]
 }
 
 // queueLog turns counters of queues into rates and trends.
@@ -101,7 +116,7 @@ func (l *queueLog) take(of string, nodeNow, now time.Time, queues []adminapi.Que
 	for i, q := range queues {
 		past := l.past[q.Name]
 		if past == nil {
-			past = &queuePast{}
+			past = &queuePast{trend: series{limit: trendMax}}
 			l.past[q.Name] = past
 		}
 		rows[i] = past.row(q, nodeNow, beat)
@@ -133,9 +148,6 @@ func (p *queuePast) row(q adminapi.Queue, at time.Time, beat bool) QueueRow {
 		p.trend.push(float64(q.Depth))
 	}
 	row := QueueRow{Queue: q, InRate: -1, OutRate: -1, Trend: p.trend.list()}
-	if over := len(row.Trend) - trendMax; over > 0 {
-		row.Trend = row.Trend[over:]
-	}
 	first, last := p.samples[0], p.samples[len(p.samples)-1]
 	dt := last.at.Sub(first.at).Seconds()
 	if dt > 0 && last.enqueued >= first.enqueued && last.acked >= first.acked {

@@ -37,6 +37,8 @@ type Snapshot struct {
 	LogsAll uint64  // lines ever seen, dropped ones included; Logs holds the newest of them
 	Player  *Player // nil unless this is a recording
 	Lesson  *Lesson // nil unless one runs
+	Chains  Chains
+	Self    Self // of the process that collected this
 
 	InRate  []float64 // messages per second into queues, newest last, NaN unknown
 	OutRate []float64

@@ -157,6 +157,8 @@ type Source struct {
 		seq     uint64
 		rates   struct{ in, out series }
 		sampled time.Time
+		self    Self
+		looked  time.Time // at itself
 	}
 	running sync.WaitGroup
 }

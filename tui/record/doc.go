@@ -14,7 +14,7 @@
 // before; a frame with key holds all parts, so that reading may begin there.
 // A part that is null is gone. events and logs are those that were new. The
 // parts are "node/ID", "tree", "queues", "ledger", "processes", "failovers",
-// "servers", "links", "lesson" and "counts". What can be worked out from others
+// "servers", "links", "lesson", "chains", "self" (the console's own process) and "counts". What can be worked out from others
 // (who leads, health, lag, trends) is not kept.
 //
 // The stream is flushed once a second: a console that was killed leaves a file

@@ -200,7 +200,7 @@ func (r *Recording) build() (*data.Snapshot, error) {
 	s := &data.Snapshot{At: r.Header.At.Add(f.t), Cluster: r.Header.Cluster}
 	var c counts
 	for name, to := range map[string]any{"counts": &c, "tree": &s.Tree, "queues": &s.Queues, "ledger": &s.Ledger, "processes": &s.Processes,
-		"failovers": &s.Failovers, "servers": &s.Servers, "links": &s.Links, "lesson": &s.Lesson} {
+		"failovers": &s.Failovers, "servers": &s.Servers, "links": &s.Links, "lesson": &s.Lesson, "chains": &s.Chains, "self": &s.Self} {
 		if raw, ok := r.parts[name]; ok {
 			if err := json.Unmarshal(raw, to); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)

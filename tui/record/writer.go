@@ -178,12 +178,11 @@ func (w *Writer) frame(s *data.Snapshot) error {
 	w.frames++
 	now := map[string]any{
 		"tree": s.Tree, "ledger": s.Ledger, "processes": s.Processes, "failovers": s.Failovers, "servers": s.Servers,
-		"links": s.Links, "lesson": s.Lesson,
+		"links": s.Links, "lesson": s.Lesson, "chains": s.Chains, "self": s.Self,
 		"counts": counts{s.Seq, s.EventsAll, s.LogsAll, s.QueuesOf, s.QueuesAt, s.Launched},
 	}
 	for i := range s.Nodes {
 		n := nodePart{Node: s.Nodes[i]}
-		n.Status.Chain.Recent = nil
 		now["node/"+n.ID] = n
 	}
 	if f.Key || s.At.Sub(w.queues) >= time.Second {

@@ -16,6 +16,7 @@ const ms = time.Millisecond
 // CatchingUp has n3 receive what it missed.
 func CatchingUp() *data.Snapshot {
 	s := Healthy()
+	s.Chains.Replicas = 2
 	n := &s.Nodes[2]
 	n.CPU, n.Status.StartedAt, n.Status.PID = 9, at.Add(-9*time.Second), 4790
 	n.Status.State, n.Status.Positions.Append = adminapi.StateCatchingUp, position-146_233

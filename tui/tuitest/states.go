@@ -54,7 +54,7 @@ func Healthy() *data.Snapshot {
 		InRate: wave(240, 1250, 90), OutRate: wave(240, 1180, 60),
 		Ledger:  data.Ledger{OK: true, Sent: 418_204, Receipted: 418_203, Received: 417_990, Rate: 1250},
 		Tree:    tree(7, "elected", "n1", 3),
-		Servers: servers(), Links: links(3),
+		Servers: servers(), Links: links(3), Chains: data.Chains{Replicas: 3, Position: 1_048_210},
 	}
 	for i := 1; i <= 3; i++ {
 		s.Nodes = append(s.Nodes, node(i, 3))

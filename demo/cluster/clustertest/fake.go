@@ -140,6 +140,24 @@ type node struct {
 	epoch  uint64 // led
 }
 
+// runDrill ends the process when its drill file says that the power is lost.
+func runDrill(file string) {
+	lost := func() string {
+		var d struct {
+			PowerLoss string `json:"power_loss"`
+		}
+		b, _ := os.ReadFile(file) // a file that is not there says nothing
+		_ = json.Unmarshal(b, &d)
+		return d.PowerLoss
+	}
+	for first := lost(); ; <-time.After(5 * time.Millisecond) {
+		if now := lost(); now != "" && now != first {
+			self, _ := os.FindProcess(os.Getpid())
+			_ = self.Kill()
+		}
+	}
+}
+
 func runNode(args []string) error {
 	n := &node{via: map[string]string{}, release: make(chan struct{}, 1), started: time.Now()}
 	fs := flag.NewFlagSet("node", flag.ContinueOnError)
@@ -153,7 +171,7 @@ func runNode(args []string) error {
 	fs.StringVar(&n.repl, "listen-repl", "", "")
 	fs.StringVar(&n.http, "listen-admin", "", "")
 	fs.String("log-format", "", "")
-	fs.String("disk-drill", "", "")
+	drill := fs.String("disk-drill", "", "")
 	fs.String("zk-session-timeout", "", "")
 	fs.String("election-timeout", "", "")
 	via := fs.String("repl-via", "", "")
@@ -189,6 +207,7 @@ func runNode(args []string) error {
 	}
 	n.event(adminapi.KindStarted, 0, nil)
 	go n.runPings()
+	go runDrill(*drill)
 	failed := make(chan error, 1)
 	go func() { failed <- n.runElections() }()
 	select {

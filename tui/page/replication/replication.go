@@ -149,44 +149,16 @@ func (v view) trend(n *data.Node) string {
 	return v.t.Paint(style.Dim, v.t.Glyphs.Flat)
 }
 
-// chainText compares the running hashes of the replicas.
+// chainText says whether the replicas hold the same.
 func (v view) chainText() string {
-	type point struct{ pos uint64 }
-	hashes := map[point]map[string]bool{}
-	nodes := map[point]int{}
-	for i := range v.s.Nodes {
-		n := &v.s.Nodes[i]
-		if n.Fresh != data.Fresh || n.Status.Chain.Hash == "" {
-			continue
-		}
-		add := func(pos uint64, hash string) {
-			k := point{pos}
-			if hashes[k] == nil {
-				hashes[k] = map[string]bool{}
-			}
-			hashes[k][hash] = true
-			nodes[k]++
-		}
-		add(n.Status.Chain.Position, n.Status.Chain.Hash)
-		for _, c := range n.Status.Chain.Recent {
-			if c.Position != n.Status.Chain.Position {
-				add(c.Position, c.Hash)
-			}
-		}
-	}
-	most, at := 1, uint64(0)
-	for k, n := range nodes {
-		if len(hashes[k]) > 1 {
-			return v.t.Paint(style.Bad, "logs DIFFER at "+component.Grouped(k.pos))
-		}
-		if n > most || n == most && n > 1 && k.pos > at {
-			most, at = n, k.pos
-		}
-	}
-	if most < 2 {
+	switch c := v.s.Chains; {
+	case c.Differ:
+		return v.t.Paint(style.Bad, "logs DIFFER at "+component.Grouped(c.Position))
+	case c.Replicas < 2:
 		return v.t.Paint(style.Dim, "no common position to compare now")
+	default:
+		return v.t.Paint(style.Good, fmt.Sprintf("%s %d replicas hold the same up to %s", v.t.Glyphs.OK, c.Replicas, component.Grouped(c.Position)))
 	}
-	return v.t.Paint(style.Good, fmt.Sprintf("%s %d replicas hold the same up to %s", v.t.Glyphs.OK, most, component.Grouped(at)))
 }
 
 // charts draws each follower's lag over the last two minutes, and its catch-up.
