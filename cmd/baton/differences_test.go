@@ -166,9 +166,6 @@ var wireCases = []struct {
 	{name: "a cron entry that cannot be read", in: "SEND\ndestination:/queue/Q\nAMQ_SCHEDULED_CRON:every day\nreceipt:r\n\nx", see: []string{"receipt-id"},
 		baton: "ERROR receipt-id=r", activemq: "end"},
 
-	{name: "advisories",
-		in:    "SUBSCRIBE\nid:1\ndestination:/topic/ActiveMQ.Advisory.Producer.Queue.>\nreceipt:r\n\n\x00SEND\ndestination:/queue/Q\nreceipt:s\n\nx",
-		baton: "RECEIPT, RECEIPT", activemq: "RECEIPT, MESSAGE, RECEIPT"},
 	{name: "an option of CONNECT", connect: "CONNECT\naccept-version:1.2\nhost:x\nactivemq.anything:1\n\n\x00",
 		in: "SEND\ndestination:/queue/Q\nreceipt:s\n\nx", baton: "RECEIPT"},
 	{name: "the group of a message", see: []string{"JMSXGroupID"},
