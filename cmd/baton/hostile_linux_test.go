@@ -137,10 +137,10 @@ func TestLargeBodiesAtOnceCostBoundedMemory(t *testing.T) {
 		}()
 	}
 	most := 0
-	await(t, "each has sent all or is not read from", func() bool {
+	require.Eventually(t, func() bool {
 		most = max(most, residentKiB(t, pid))
 		return stuck.Load()+through.Load() == senders
-	})
+	}, 4*patience, 5*time.Millisecond, "each has sent all or is not read from")
 	require.Zero(t, baton(t, "", "send", "large", "--uri", uri(c), "--body", "during").code)
 	most = max(most, residentKiB(t, pid))
 	t.Logf("%d KiB more than %d KiB at most; %d of %d senders were not read from", most-before, before, stuck.Load(), senders)
