@@ -56,7 +56,7 @@ func (l *Log) nextGroup() ([]queued, record.Position, bool) {
 			l.mu.flusherWaits = true
 			l.flush.Wait()
 			l.mu.flusherWaits = false
-		case !l.mu.closed && l.mu.pace.short(l.mu.metrics.Batches):
+		case !l.mu.closed && l.mu.queueBytes < paceBytes && l.mu.pace.short(l.mu.metrics.Batches):
 			l.mu.Unlock()
 			runtime.Gosched()
 			l.mu.Lock()
@@ -108,7 +108,8 @@ func (l *Log) beginFlush() (s *segment, from, to record.Position) {
 // of them behind, every time, and so twice as many syncs are made as needed.
 // Therefore the flusher waits a fraction of a sync's time for as many batches
 // as there were callers: those that the last sync freed, and those that came
-// during it. All fields count batches since Open.
+// during it. Beyond paceBytes a sync costs by its size, and waiting gains
+// nothing. All fields count batches since Open.
 type pace struct {
 	taken    uint64 // by the writer
 	written  uint64
