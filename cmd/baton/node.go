@@ -11,19 +11,7 @@ import (
 	"baton/node/broker/policy"
 )
 
-func nodeCommand() *cobra.Command {
-	var (
-		cfg                   node.Config
-		log                   logFlags
-		token, admin, zkToken string
-		parentFD              int
-		drill                 string
-		advertise             [3]string
-	)
-	c := &cobra.Command{
-		Use:   "node",
-		Short: "Run one broker node",
-		Long: `Runs one node of a cluster. It joins in ZooKeeper, leads or follows, and serves STOMP clients while
+const nodeLong = `Runs one node of a cluster. It joins in ZooKeeper, leads or follows, and serves STOMP clients while
 it leads. It stops cleanly on SIGTERM. Every flag is also a key of the --config file and an environment
 variable (BATON_ZK_PATH for --zk-path). The file may also have a list "destinations": what holds for queues
 and topics, as in
@@ -40,8 +28,22 @@ The first rule that fits a destination counts; give all nodes the same.
 
 What clients may cost is limited by the --max- and -memory options. A size is a number of bytes, or one with a
 unit as in 64MiB. Clients are also turned away while less than 256 more files could be opened (ulimit -n):
-those are for the log, the followers and ZooKeeper.`,
-		Args: cobra.NoArgs,
+those are for the log, the followers and ZooKeeper.`
+
+func nodeCommand() *cobra.Command {
+	var (
+		cfg                   node.Config
+		log                   logFlags
+		token, admin, zkToken string
+		parentFD              int
+		drill                 string
+		advertise             [3]string
+	)
+	c := &cobra.Command{
+		Use:   "node",
+		Short: "Run one broker node",
+		Long:  nodeLong,
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := log.logger(cmd.ErrOrStderr())
 			if err != nil {
