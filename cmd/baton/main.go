@@ -97,7 +97,7 @@ With a terminal and no subcommand it runs the demo: three nodes on this machine.
 	})
 	root.AddCommand(demo, nodeCommand(), zkCommand(), statusCommand(), sendCommand(), receiveCommand(), forwardCommand(),
 		queuesCommand(), browseCommand(), purgeCommand(), moveCommand(), subscriptionsCommand(), unsubscribeCommand(),
-		transferCommand(), shutdownCommand(), formCommand(), attachCommand(), replayCommand(), reportCommand(), traceCommand(), benchCommand(), storeCommand())
+		transferCommand(), shutdownCommand(), chaosCommand(), formCommand(), attachCommand(), replayCommand(), reportCommand(), traceCommand(), benchCommand(), storeCommand())
 	for _, c := range root.Commands() {
 		bindSettings(c)
 	}
