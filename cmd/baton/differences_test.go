@@ -145,7 +145,7 @@ var wireCases = []struct {
 		in:    "SEND\ndestination:/queue/Q\npriority:high\nreceipt:r\n\nx",
 		baton: "ERROR", activemq: "end"},
 	{name: "a delay", see: []string{"AMQ_SCHEDULED_DELAY"},
-		in: "SUBSCRIBE\nid:1\ndestination:/queue/Q\nreceipt:r\n\n\x00SEND\ndestination:/queue/Q\nAMQ_SCHEDULED_DELAY:300\n\nlater\x00" +
+		in: "SUBSCRIBE\nid:1\ndestination:/queue/Q\nreceipt:r\n\n\x00SEND\ndestination:/queue/Q\nAMQ_SCHEDULED_DELAY:1000\n\nlater\x00" +
 			"SEND\ndestination:/queue/Q\n\nnow", baton: "RECEIPT, MESSAGE now, MESSAGE later"},
 	{name: "a delay and repetitions",
 		in: "SUBSCRIBE\nid:1\ndestination:/queue/Q\nreceipt:r\n\n\x00SEND\ndestination:/queue/Q\nAMQ_SCHEDULED_DELAY:100\nAMQ_SCHEDULED_PERIOD:100\n" +
@@ -156,7 +156,7 @@ var wireCases = []struct {
 			"AMQ_SCHEDULED_REPEAT:1\n\nagain",
 		baton: "RECEIPT, MESSAGE again, MESSAGE again"},
 	{name: "a delay to a topic",
-		in: "SUBSCRIBE\nid:1\ndestination:/topic/wire.delay\nreceipt:r\n\n\x00SEND\ndestination:/topic/wire.delay\nAMQ_SCHEDULED_DELAY:300\n\nlater\x00" +
+		in: "SUBSCRIBE\nid:1\ndestination:/topic/wire.delay\nreceipt:r\n\n\x00SEND\ndestination:/topic/wire.delay\nAMQ_SCHEDULED_DELAY:1000\n\nlater\x00" +
 			"SEND\ndestination:/topic/wire.delay\n\nnow", baton: "RECEIPT, MESSAGE now, MESSAGE later"},
 	{name: "a delay in a transaction that is aborted",
 		in: "SUBSCRIBE\nid:1\ndestination:/queue/Q\nreceipt:r\n\n\x00BEGIN\ntransaction:t\n\n\x00SEND\ndestination:/queue/Q\ntransaction:t\nAMQ_SCHEDULED_DELAY:50\n\ngone\x00" +
