@@ -13,7 +13,7 @@ import (
 func TestBenchFailover(t *testing.T) {
 	p := plan(t, 0, "", "")
 	cfg := demo.BenchConfig{Cluster: p.Cluster, Load: p.Load, Runs: 2, Progress: func(s string) { t.Log(s) }}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	r, err := demo.BenchFailover(ctx, cfg)
 	require.NoError(t, err)

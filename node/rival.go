@@ -59,11 +59,11 @@ func (r *role) mayJoin() (reason string, ok bool) {
 	return c.reason, false
 }
 
-// namesake is the newest member node above a sequence that another process made
-// with this node's id.
-func (r *role) namesake(above uint64) (found group.Member, ok bool) {
+// namesake is the newest member node, from a sequence on, that another process
+// made with this node's id. The first member of a path has the sequence 0.
+func (r *role) namesake(from uint64) (found group.Member, ok bool) {
 	for _, m := range r.snap.Members { // by sequence
-		if m.Data.Node == r.n.cfg.ID && m.Data.State != adminapi.RoleRefused && m.Data.Process != r.n.process && m.Sequence > above {
+		if m.Data.Node == r.n.cfg.ID && m.Data.State != adminapi.RoleRefused && m.Data.Process != r.n.process && m.Sequence >= from {
 			found, ok = m, true
 		}
 	}
@@ -119,7 +119,7 @@ func (r *role) superseded() {
 	if !ok || !r.snap.Connected {
 		return
 	}
-	if m, ok := r.namesake(own.Sequence); ok {
+	if m, ok := r.namesake(own.Sequence + 1); ok {
 		r.n.fail(fmt.Errorf("another process (admin %s) has joined as %s after this one, which therefore ends: "+
 			"give each node an --id and a --data-dir of its own", m.Data.Admin, r.n.cfg.ID))
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"baton/node/adminapi"
 	"baton/repl/election"
 	"baton/store"
 	"baton/zkclient/group"
@@ -64,4 +65,33 @@ func TestPromiseThatALinkHasOvertaken(t *testing.T) {
 	done, _ = r.writePromise(8)
 	require.True(t, done)
 	require.EqualValues(t, 8, s.Meta().Sealed)
+}
+
+// The first member of a path has the sequence 0, and is a namesake like others.
+func TestNamesakes(t *testing.T) {
+	member := func(sequence uint64, node, process, state string) group.Member {
+		return group.Member{Sequence: sequence, Data: group.MemberData{Node: node, Process: process, State: state}}
+	}
+	for name, c := range map[string]struct {
+		from    uint64
+		members []group.Member
+		want    uint64
+		none    bool
+	}{
+		"nobody":                       {none: true},
+		"others only":                  {members: []group.Member{member(0, "n2", "p", "follower")}, none: true},
+		"itself":                       {members: []group.Member{member(0, "n1", "own", "follower")}, none: true},
+		"the first of all":             {members: []group.Member{member(0, "n1", "p", "follower")}},
+		"the newest of two":            {members: []group.Member{member(0, "n1", "p", ""), member(3, "n1", "q", ""), member(4, "n2", "r", "")}, want: 3},
+		"one that was refused":         {members: []group.Member{member(0, "n1", "p", adminapi.RoleRefused)}, none: true},
+		"none that came before it":     {from: 4, members: []group.Member{member(3, "n1", "p", "")}, none: true},
+		"one that came right after it": {from: 4, members: []group.Member{member(4, "n1", "p", "")}, want: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &role{n: &Node{cfg: Config{ID: "n1"}, process: "own"}, snap: group.Snapshot{Connected: true, Members: c.members}}
+			m, ok := r.namesake(c.from)
+			require.Equal(t, !c.none, ok)
+			require.Equal(t, c.want, m.Sequence)
+		})
+	}
 }

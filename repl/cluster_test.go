@@ -21,7 +21,13 @@ import (
 	"baton/store/record"
 )
 
-const deadline = 10 * time.Second
+// deadline bounds every wait: the machine may be busy.
+const deadline = time.Minute
+
+// silence is after how long a peer is taken for dead in tests that are about
+// something else: no busy machine stalls for so long, and who waits for it
+// meets the deadline first.
+const silence = 2 * deadline
 
 // journal records callbacks by name.
 type journal struct {
@@ -80,7 +86,7 @@ type node struct {
 	follower *repl.Follower
 	journal  *journal
 
-	deadAfter time.Duration // of the server, 0 = 1 s
+	deadAfter time.Duration // of the server, 0 = silence
 
 	mu     sync.Mutex
 	sealed record.Epoch
@@ -88,7 +94,13 @@ type node struct {
 
 func newNode(t testing.TB, name string) *node {
 	t.Helper()
-	n := &node{t: t, log: repltest.NewLog(), journal: &journal{},
+	return newNodeThat(t, name, 0)
+}
+
+// newNodeThat takes followers for dead after so long a silence.
+func newNodeThat(t testing.TB, name string, deadAfter time.Duration) *node {
+	t.Helper()
+	n := &node{t: t, log: repltest.NewLog(), journal: &journal{}, deadAfter: deadAfter,
 		id: repl.Identity{ClusterID: "c1", Node: name, Incarnation: name + "-a", Token: []byte("secret")}}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -100,7 +112,7 @@ func newNode(t testing.TB, name string) *node {
 func (n *node) serve(ln net.Listener) {
 	var err error
 	n.server, err = repl.NewServer(repl.ServerConfig{Identity: func() repl.Identity { return n.id },
-		Sealed: n.Sealed, Listener: ln, DeadAfter: cmp.Or(n.deadAfter, time.Second),
+		Sealed: n.Sealed, Listener: ln, DeadAfter: cmp.Or(n.deadAfter, silence),
 		Refused: func(r repl.Refusal) {
 			n.journal.add("peer %s refused %s: %s", r.Node, r.Code, r.Text)
 		}})
@@ -172,7 +184,7 @@ func (n *node) follow(l *node, epoch record.Epoch, change ...func(*repl.Follower
 	}
 	j := n.journal
 	cfg := repl.FollowerConfig{Identity: n.id, Leader: l.id.Node, Address: l.server.Addr().String(), Epoch: epoch,
-		Log: n.log, Seal: n.Seal, Sealed: n.Sealed, HeartbeatInterval: 20 * time.Millisecond,
+		Log: n.log, Seal: n.Seal, Sealed: n.Sealed, HeartbeatInterval: 20 * time.Millisecond, DeadAfter: silence,
 		// Tells the leader what has arrived, whatever is acknowledged about it.
 		Applied: func() record.Position { return n.log.Positions().Append },
 		Listener: repl.FollowerListener{
@@ -194,7 +206,7 @@ func (n *node) follow(l *node, epoch record.Epoch, change ...func(*repl.Follower
 	require.NoError(n.t, err)
 }
 
-// trio is a leader of epoch 1 with two followers in sync.
+// trio is a leader of epoch 1 with two followers in sync, as all of them see it.
 func trio(t testing.TB, change ...func(*repl.LeaderConfig)) (a, b, c *node) {
 	t.Helper()
 	a, b, c = newNode(t, "n1"), newNode(t, "n2"), newNode(t, "n3")
@@ -203,6 +215,7 @@ func trio(t testing.TB, change ...func(*repl.LeaderConfig)) (a, b, c *node) {
 	c.follow(a, 1)
 	b.journal.wait(t, "in sync")
 	c.journal.wait(t, "in sync")
+	eventually(t, func() bool { return a.leader.Status().Quorum.Have == 3 }, "in sync as the leader sees it")
 	return a, b, c
 }
 

@@ -23,7 +23,7 @@ func TestNothingCommittedIsLost(t *testing.T) {
 	checkGoroutines(t)
 	h := newHistory(t)
 	until := time.Now().Add(3 * time.Second)
-	for epoch := record.Epoch(1); time.Now().Before(until); epoch++ {
+	for epoch := record.Epoch(1); time.Now().Before(until) || h.reports() == 0; epoch++ {
 		h.elect(epoch)
 		h.work()
 	}
@@ -165,6 +165,13 @@ func (h *history) propose(l *node) {
 			h.committed = append(h.committed, report{id, epoch})
 		}
 	})
+}
+
+// reports counts what leaders said was committed.
+func (h *history) reports() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.committed)
 }
 
 // inLog checks that everything committed so far is in the log of n.

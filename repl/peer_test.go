@@ -74,12 +74,15 @@ func TestBadPeers(t *testing.T) {
 	} {
 		t.Run("follower sends "+name, func(t *testing.T) {
 			a := newNode(t, "n1")
+			if c.body == nil {
+				a = newNodeThat(t, "n1", shortSilence)
+			}
 			a.lead(1, []*node{newNode(t, "n2")})
 			nc, err := net.Dial("tcp", a.server.Addr().String())
 			require.NoError(t, err)
 			id := a.id
 			id.Node, id.Incarnation = "n2", "n2-a"
-			conn, _, err := transport.Connect(nc, transport.Options{Identity: id, Epoch: 1, Handshake: time.Second}, "n1")
+			conn, _, err := transport.Connect(nc, transport.Options{Identity: id, Epoch: 1, Handshake: deadline}, "n1")
 			require.NoError(t, err)
 			defer conn.Close()
 			require.NoError(t, conn.Send(1, wire.Attach{}))
@@ -122,7 +125,7 @@ func (f *fakeLeader) accept(answer wire.Position) *transport.Conn {
 	f.t.Helper()
 	nc, err := f.ln.Accept()
 	require.NoError(f.t, err)
-	conn, _, err := transport.Accept(nc, transport.Options{Identity: f.id, Epoch: f.epoch, Handshake: time.Second})
+	conn, _, err := transport.Accept(nc, transport.Options{Identity: f.id, Epoch: f.epoch, Handshake: deadline})
 	require.NoError(f.t, err)
 	_, _, err = conn.Next()
 	require.NoError(f.t, err)

@@ -185,7 +185,7 @@ func TestFullIndexUsesItsReserve(t *testing.T) {
 	require.Eventually(t, func() bool {
 		info, err := disk.Stat(path)
 		return err == nil && info.Size == reserve
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	disk.SetFree(0)
 	require.NoError(t, s.Apply(end, nil))
 	require.True(t, s.Log().Full(), "the log leaves to the index what there is")

@@ -21,15 +21,19 @@ func (s *Store) canQuarantine(err error) bool {
 // it a new incarnation: it cannot say what it acknowledged, so it must count in
 // no quorum until a leader has brought it up to date.
 func (s *Store) quarantine(damage error) (*Store, error) {
-	aside, err := s.freeName()
+	err := s.shut() // before the directory moves: the log makes spare files in it
+	var aside string
+	if err == nil {
+		aside, err = s.freeName()
+	}
 	if err == nil {
 		err = s.cfg.FS.Rename(filepath.Join(s.cfg.Dir, logDir), aside)
 	}
 	if err == nil {
 		err = s.cfg.FS.SyncDir(s.cfg.Dir)
 	}
-	if rerr := s.release(); err == nil {
-		err = rerr
+	if lerr := s.lock.Close(); err == nil {
+		err = lerr
 	}
 	if err != nil {
 		return nil, errors.Join(damage, fmt.Errorf("move the damaged log aside: %w", err))

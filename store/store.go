@@ -353,7 +353,17 @@ func (s *Store) Close() error {
 	return s.release()
 }
 
+// release closes everything, the lock last.
 func (s *Store) release() error {
+	err := s.shut()
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
+}
+
+// shut closes all that reads or writes the directory, and keeps the lock.
+func (s *Store) shut() error {
 	s.closeReserves()
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -363,9 +373,6 @@ func (s *Store) release() error {
 	}
 	if s.log != nil {
 		errs = append(errs, s.log.Close())
-	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -74,6 +74,21 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestScrolledFarInAWindowWithoutRows: what was scrolled stays so when the window
+// becomes too low to show any of it.
+func TestScrolledFarInAWindowWithoutRows(t *testing.T) {
+	for _, page := range []string{"2", "3", "4", "5", "7", "?"} {
+		snap := stateOf(t, "story")
+		m := screen(t, setup(plain(), snap), snap, 80, 24, page, "pgdown", "pgdown", "pgdown", "pgdown", "pgdown", "pgdown")
+		for w := 1; w <= 120; w += 17 {
+			for h := 1; h <= 12; h++ {
+				m.Update(tea.WindowSizeMsg{Width: w, Height: h})
+				fits(t, fmt.Sprintf("%s %dx%d", page, w, h), m.View(), w, h)
+			}
+		}
+	}
+}
+
 func seed(t *testing.T) uint64 {
 	n := uint64(time.Now().UnixNano())
 	if s := os.Getenv("BATON_SEED"); s != "" {
@@ -174,6 +189,9 @@ func TestActionTable(t *testing.T) {
 	require.Len(t, mutating, len(data.Verbs())+6, "a new action that changes the cluster needs its tests")
 }
 
+// patience bounds every wait: the machine may be busy.
+const patience = time.Minute
+
 // run gives a message to the model and performs the commands that follow by
 // hand: it waits for actions, not for timers, and reports a wish to quit.
 func run(t *testing.T, m *Model, msg tea.Msg) (quit bool) {
@@ -187,7 +205,7 @@ func run(t *testing.T, m *Model, msg tea.Msg) (quit bool) {
 		}
 		go func() { results <- cmd() }()
 	}
-	for deadline := time.After(10 * time.Second); m.doing > 0; {
+	for deadline := time.After(patience); m.doing > 0; {
 		select {
 		case msg := <-results:
 			if done, ok := msg.(doneMsg); ok {

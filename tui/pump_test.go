@@ -28,7 +28,7 @@ func TestPumpNewestWins(t *testing.T) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return p.mu.newest == nil
-	}, 5*time.Second, time.Millisecond)
+	}, patience, time.Millisecond)
 	for i := range uint64(1000) {
 		p.offer(&data.Snapshot{Seq: 2 + i})
 	}
@@ -39,7 +39,7 @@ func TestPumpNewestWins(t *testing.T) {
 	cancel()
 	select {
 	case <-ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("runSend did not end")
 	}
 }

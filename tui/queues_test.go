@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -60,27 +61,28 @@ func (s *shelf) Trace(context.Context) (trace.Trace, error) {
 }
 
 // settle performs the commands that follow a key, and those that follow them,
-// until all answers of the shelf are in. Timers are not waited for.
+// until all answers of the shelf are in: the shelf takes no time, and timers
+// are not waited for.
 func settle(t *testing.T, m *Model, keys ...string) {
 	t.Helper()
-	for _, k := range keys {
-		m.Update(keyMsg(k))
-		for cmds := m.cmds; len(cmds) > 0; {
-			answers := make(chan tea.Msg, len(cmds))
-			for _, c := range cmds {
-				go func() { answers <- c() }()
-			}
-			cmds = nil
-			select {
-			case msg := <-answers: // the shelf answers at once, timers after seconds
-				if _, timer := msg.(flashMsg); !timer {
-					m.Update(msg)
-					cmds = m.cmds
+	synctest.Test(t, func(*testing.T) {
+		for _, k := range keys {
+			m.Update(keyMsg(k))
+			for cmds := m.cmds; len(cmds) > 0; {
+				answers := make(chan tea.Msg, len(cmds))
+				for _, c := range cmds {
+					go func() { answers <- c() }()
 				}
-			case <-time.After(time.Second):
+				synctest.Wait()
+				cmds = nil
+				for len(answers) > 0 {
+					m.Update(<-answers)
+					cmds = append(cmds, m.cmds...)
+				}
 			}
 		}
-	}
+		<-time.After(time.Hour) // for the timers to end
+	})
 }
 
 func TestQueueScreen(t *testing.T) {

@@ -119,7 +119,7 @@ func TestRun(t *testing.T) {
 			}()
 			<-src.started
 			if !src.panics {
-				require.Eventually(t, func() bool { return tm.saw("prod-eu") }, 10*time.Second, 5*time.Millisecond)
+				require.Eventually(t, func() bool { return tm.saw("prod-eu") }, patience, 5*time.Millisecond)
 				require.True(t, tm.saw("\x1b[?2026h"), "frames are marked")
 			}
 			c.end(t, tm, cancel)
@@ -137,7 +137,7 @@ func TestRun(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, before, after, "the terminal's modes are back")
 			if !src.panics { // that may come before the screen was taken
-				require.Eventually(t, func() bool { return tm.saw("\x1b[?1049l") && tm.saw("\x1b[?25h") }, 5*time.Second, time.Millisecond, "screen and cursor are back")
+				require.Eventually(t, func() bool { return tm.saw("\x1b[?1049l") && tm.saw("\x1b[?25h") }, patience, time.Millisecond, "screen and cursor are back")
 			}
 		})
 	}
@@ -156,14 +156,14 @@ func TestStalledTerminal(t *testing.T) {
 	go func() {
 		ended <- Run(ctx, Config{Source: src, In: tm.tty, Out: tm.screen, Grace: 200 * time.Millisecond, Theme: style.New(style.Colour, false, false)})
 	}()
-	require.Eventually(t, func() bool { return src.count() > 100 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return src.count() > 100 }, patience, time.Millisecond)
 	cancel()
 	select {
 	case err := <-ended:
 		if err != nil { // the kernel's buffer may have held all frames
 			require.ErrorIs(t, err, ErrStalled)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("Run hangs on a terminal that takes nothing")
 	}
 }

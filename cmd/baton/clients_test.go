@@ -105,7 +105,7 @@ func TestClientsOfOthersFailOver(t *testing.T) {
 						killed = killLeader()
 					}
 				case "sent":
-					require.Equal(t, 2, connections, "it sent on without the leader that was killed")
+					require.GreaterOrEqual(t, connections, 2, "it sent on without the leader that was killed")
 					require.NoError(t, c.Start(killed))
 					require.NoError(t, c.WaitHealthy(within(t)))
 					_, err := io.WriteString(in, "receive\n")

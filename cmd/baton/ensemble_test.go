@@ -29,6 +29,7 @@ func TestDemoOnARealEnsemble(t *testing.T) {
 		t.Skip(err)
 	}
 	o := batonWithin(t, 5*patience, nil, "", "demo", "--headless", "--json", "--for", "14s", "--rate", "200", "--zk", "ensemble",
+		"--election-timeout", silence.String(),
 		"--base-port", strconv.Itoa(clustertest.FreeBase(t)), "--fault",
 		"kill-zookeeper:1@1s,start-zookeeper@3s,kill-zookeeper:leader@6s,kill-leader@6s,restart@8s,start-zookeeper@8s,stop-zookeeper@11s,start-zookeeper@12s")
 	require.Zero(t, o.code, o.stderr)
@@ -62,8 +63,7 @@ func TestZooKeeperCommandRunsRealServers(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	base, err := zktest.FreeBase(3)
-	require.NoError(t, err)
+	base := zktest.FreeBase(t, 3)
 	p := start(t, "zk", "--ensemble", "3", "--listen", "127.0.0.1:"+strconv.Itoa(base), "--data-dir", t.TempDir())
 	at, ok := strings.CutPrefix(p.line(t), "listening on ")
 	require.True(t, ok)

@@ -24,7 +24,11 @@ func TestAllDisksLost(t *testing.T) {
 	}
 	o := baton(t, "before", "send", "orders", "--uri", uri(c))
 	require.Zero(t, o.code, o.stderr)
-	before := statusJSON(t, run("status", "--json"), 0)
+	healthy := func() status {
+		await(t, "status is healthy", func() bool { o = run("status", "--json"); return o.code == 0 })
+		return statusJSON(t, o, 0)
+	}
+	before := healthy()
 
 	require.NoError(t, c.KillAll())
 	for _, n := range c.NodeNames() {
@@ -40,7 +44,7 @@ func TestAllDisksLost(t *testing.T) {
 	require.Zero(t, o.code, o.stderr)
 	require.Contains(t, o.stdout, "the cluster begins anew above epoch ")
 	require.NoError(t, c.WaitHealthy(within(t)))
-	after := statusJSON(t, run("status", "--json"), 0)
+	after := healthy()
 	require.Greater(t, after.Epoch, before.Epoch, "no epoch is used twice")
 
 	o = baton(t, "after", "send", "orders", "--uri", uri(c))
@@ -49,7 +53,7 @@ func TestAllDisksLost(t *testing.T) {
 }
 
 func TestBenchCatchUp(t *testing.T) {
-	o := baton(t, "", "bench", "catchup", "--bytes", "32MiB", "--measure", "200ms", "--json", "--base-port", strconv.Itoa(clustertest.FreeBase(t)))
+	o := batonWithin(t, 3*patience, nil, "", "bench", "catchup", "--bytes", "32MiB", "--measure", "1s", "--json", "--base-port", strconv.Itoa(clustertest.FreeBase(t)))
 	require.Zero(t, o.code, o.stderr)
 	var r demo.CatchUpReport
 	require.NoError(t, json.Unmarshal([]byte(o.stdout), &r))

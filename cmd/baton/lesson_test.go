@@ -173,7 +173,7 @@ func TestDisksOfADemoCanBeFilledAndSlowed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("launches a cluster")
 	}
-	o := baton(t, "", "demo", "--headless", "--json", "--for", "6s", "--fault", "slow-disk:n2@500ms,heal:n2@1500ms,fill-disk:n1@2s,fill-disk:n2@2s,fill-disk:n3@2s,heal@4s",
+	o := baton(t, "", "demo", "--headless", "--json", "--for", "6s", "--election-timeout", silence.String(), "--fault", "slow-disk:n2@500ms,heal:n2@1500ms,fill-disk:n1@2s,fill-disk:n2@2s,fill-disk:n3@2s,heal@4s",
 		"--base-port", strconv.Itoa(clustertest.FreeBase(t)))
 	require.Zero(t, o.code, o.stderr)
 	var got struct {
@@ -207,7 +207,7 @@ func TestPowerLoss(t *testing.T) {
 // TestARunIsRecordedReportedAndReplayed: what a headless run did is all in its file.
 func TestARunIsRecordedReportedAndReplayed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "run.baton")
-	o := baton(t, "", "demo", "--headless", "--for", "4s", "--fault", "kill-leader@1s,restart@2s", "--record", file,
+	o := baton(t, "", "demo", "--headless", "--for", "4s", "--election-timeout", silence.String(), "--fault", "kill-leader@1s,restart@2s", "--record", file,
 		"--base-port", strconv.Itoa(clustertest.FreeBase(t)))
 	require.Zero(t, o.code, o.stderr)
 	require.Contains(t, o.stderr, "baton report "+file)

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait: the machine may be busy.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // builtAs is the environment variable by which TestMain tells the tests of this
 // process where the binary is.
@@ -116,10 +116,15 @@ func (o outcome) refused(t *testing.T, code int, says ...string) {
 	}
 }
 
+// silence is after how long a leader that is not heard is deposed, where a test
+// is not about that: longer than a busy machine stalls.
+const silence = 5 * time.Second
+
 // launch starts a cluster of processes on ports of its own.
 func launch(t *testing.T, edit func(*cluster.Config)) *cluster.Cluster {
 	t.Helper()
-	cfg := cluster.Config{Binary: os.Getenv(builtAs), BasePort: clustertest.FreeBase(t), DataDir: t.TempDir()}
+	cfg := cluster.Config{Binary: os.Getenv(builtAs), BasePort: clustertest.FreeBase(t), DataDir: t.TempDir(),
+		ElectionTimeout: silence, StartTimeout: patience}
 	if edit != nil {
 		edit(&cfg)
 	}

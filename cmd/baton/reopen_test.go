@@ -3,6 +3,7 @@ package main_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -34,6 +35,16 @@ func TestDemoDirectoryIsOpenedAgain(t *testing.T) {
 	}
 	open := func() *exec.Cmd {
 		t.Helper()
+		await(t, "the processes of the last life are gone", func() bool {
+			for _, p := range []int{0, 1, 3, 9, 11, 13, 19, 21, 23, 29} {
+				ln, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(base+p))
+				if err != nil {
+					return false
+				}
+				ln.Close()
+			}
+			return true
+		})
 		cmd := exec.Command(os.Getenv(builtAs), "demo", "--headless", "--rate", "0", "--for", "10m", "--data-dir", dir, "--base-port", strconv.Itoa(base))
 		cmd.Env = cleanEnv()
 		require.NoError(t, cmd.Start())
@@ -69,7 +80,7 @@ func TestDemoDirectoryIsOpenedAgain(t *testing.T) {
 
 	open()
 	require.Greater(t, healthy().Epoch, after.Epoch)
-	o := baton(t, "", "receive", "kept", "--uri", uri, "--idle", "1s")
+	o := baton(t, "", "receive", "kept", "--uri", uri, "--count", "40")
 	require.Zero(t, o.code, o.stderr)
 	var want []string
 	for _, life := range []string{"first", "second"} {
@@ -78,4 +89,6 @@ func TestDemoDirectoryIsOpenedAgain(t *testing.T) {
 		}
 	}
 	require.Equal(t, want, strings.Fields(o.stdout), "each once, in order")
+	o = baton(t, "", "receive", "kept", "--uri", uri, "--idle", "500ms")
+	require.Equal(t, outcome{stderr: "0 received from /queue/kept\n"}, o)
 }

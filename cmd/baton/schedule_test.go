@@ -29,7 +29,7 @@ func TestDeadlinesThroughKilledLeaders(t *testing.T) {
 	}
 	require.NoError(t, conn.Ask("COMMIT", "", "transaction:t"))
 	for round := range 3 {
-		await(t, "some are due", func() bool { return depth(t, c, "later") > (round+1)*messages/5 })
+		await(t, "some are due", func() bool { return depthNow(c, "later") > (round+1)*messages/5 })
 		leader := leaderOf(t, c)
 		require.NoError(t, c.Kill(leader))
 		await(t, "another node serves", func() bool {
@@ -42,7 +42,7 @@ func TestDeadlinesThroughKilledLeaders(t *testing.T) {
 		require.NoError(t, c.Start(leader))
 		require.NoError(t, c.WaitHealthy(within(t)))
 	}
-	await(t, "all were due", func() bool { return depth(t, c, "later") >= messages && depth(t, c, "short") == 0 })
+	await(t, "all were due", func() bool { return depthNow(c, "later") >= messages && depthNow(c, "short") == 0 })
 	for _, queue := range []string{"later", "DLQ"} {
 		received := drain(t, c, queue)
 		require.Len(t, received, messages, queue)

@@ -86,7 +86,7 @@ func (c *Cluster) mendDisk(m *member) error {
 }
 
 // powerWait bounds how long a node may take to lose its power.
-const powerWait = 3 * time.Second
+const powerWait = 10 * time.Second
 
 // PowerLoss ends a node, or all that run if name is "", as a loss of power does:
 // what they had not synced is gone from their disks. All lose it at nearly the

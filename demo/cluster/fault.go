@@ -160,7 +160,8 @@ func (c *Cluster) Inject(ctx context.Context, f Fault) (node string, err error) 
 	case "stop-zookeeper", "start-zookeeper", "kill-zookeeper", "pause-zookeeper", "resume-zookeeper":
 		return c.injectZooKeeper(ctx, f)
 	case "transfer":
-		return f.Node, c.Transfer(ctx, f.Node)
+		_, err := onLeader(func(string) error { return c.Transfer(ctx, f.Node) })
+		return f.Node, err
 	case "kill":
 		return f.Node, c.Kill(f.Node)
 	case "pause":

@@ -155,7 +155,7 @@ func TestPlayOnAFakeCluster(t *testing.T) {
 	play := func(quirks string) lesson.Outcome {
 		l, err := lesson.Find("failover")
 		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		o, err := lesson.Play(ctx, l, lesson.Config{
 			Cluster:  cluster.Config{Binary: os.Args[0], Env: []string{clustertest.Env + "=on," + quirks}, BasePort: clustertest.FreeBase(t), StopTimeout: 2 * time.Second},

@@ -12,9 +12,11 @@ import (
 
 	"baton/demo/load"
 	"baton/node/client/clienttest"
+	"baton/zkclient/ensemble/porttest"
 )
 
-const patience = 20 * time.Second
+// patience bounds every wait: the machine may be busy.
+const patience = time.Minute
 
 func listen(t *testing.T, addr string) net.Listener {
 	ln, err := net.Listen("tcp", addr)
@@ -76,7 +78,7 @@ func TestAllWell(t *testing.T) {
 	require.Equal(t, sum.Sent, sum.Receipted)
 	require.Equal(t, sum.Sent, sum.Received)
 	require.Equal(t, int64(sum.Receipted), receipts.Load())
-	require.Zero(t, s.Depth("/queue/a")+s.Depth("/queue/b"), "acked")
+	require.Eventually(t, func() bool { return s.Depth("/queue/a")+s.Depth("/queue/b") == 0 }, patience, time.Millisecond, "acked")
 	r := l.Rates()
 	require.Greater(t, r.SendP50, time.Duration(0))
 	require.GreaterOrEqual(t, r.SendP99, r.SendP50)
@@ -85,14 +87,13 @@ func TestAllWell(t *testing.T) {
 
 func TestFailoverLosesNothing(t *testing.T) {
 	journal := &bytes.Buffer{}
-	first, second := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
-	require.NoError(t, second.Close()) // its address is free again
+	first, second := listen(t, "127.0.0.1:0"), porttest.Address(t)
 	a := serve(t, first, journal, false)
-	l := start(t, load.Config{Addresses: []string{a.Addr(), second.Addr().String()}, Rate: 1000})
+	l := start(t, load.Config{Addresses: []string{a.Addr(), second}, Rate: 1000})
 	received(t, l, 200)
 	a.Close()
 	n := l.Summary().Received
-	b := serve(t, listen(t, second.Addr().String()), journal, true)
+	b := serve(t, listen(t, second), journal, true)
 	received(t, l, n+200)
 	require.NoError(t, l.Drain(within(t, patience)))
 	sum := l.Summary()
@@ -100,23 +101,22 @@ func TestFailoverLosesNothing(t *testing.T) {
 	require.Zero(t, sum.InDoubt, "what was in doubt was sent again")
 	require.LessOrEqual(t, sum.Resent, uint64(4), "one per producer at most")
 	require.Equal(t, sum.Receipted, sum.Received)
-	require.Zero(t, b.Depth("/queue/demo.orders"))
+	require.Eventually(t, func() bool { return b.Depth("/queue/demo.orders") == 0 }, patience, time.Millisecond, "acked")
 }
 
 // A producer that cannot know whether its message was stored sends it again,
 // and it is there once.
 func TestResentIsStoredOnce(t *testing.T) {
 	journal := &bytes.Buffer{}
-	first, second := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
-	require.NoError(t, second.Close())
+	first, second := listen(t, "127.0.0.1:0"), porttest.Address(t)
 	a := serve(t, first, journal, false)
-	l := start(t, load.Config{Addresses: []string{a.Addr(), second.Addr().String()}, Rate: 1000})
+	l := start(t, load.Config{Addresses: []string{a.Addr(), second}, Rate: 1000})
 	received(t, l, 20)
 	a.Mute(true) // stores on, and tells nobody
 	n := a.Stats().Enqueued
 	require.Eventually(t, func() bool { return a.Stats().Enqueued > n }, patience, time.Millisecond)
 	a.Close()
-	b := serve(t, listen(t, second.Addr().String()), journal, true)
+	b := serve(t, listen(t, second), journal, true)
 	received(t, l, l.Summary().Received+50)
 	require.NoError(t, l.Drain(within(t, patience)))
 	sum := l.Summary()
@@ -128,15 +128,15 @@ func TestResentIsStoredOnce(t *testing.T) {
 
 // The judge must see what a broker that forgets does.
 func TestLossIsSeen(t *testing.T) {
-	first, second := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
-	require.NoError(t, second.Close())
+	first, second := listen(t, "127.0.0.1:0"), porttest.Address(t)
 	a := serve(t, first, nil, false)
-	l := start(t, load.Config{Addresses: []string{a.Addr(), second.Addr().String()}, Rate: 1000, Prefetch: 1})
+	l := start(t, load.Config{Addresses: []string{a.Addr(), second}, Rate: 1000, Prefetch: 1})
 	received(t, l, 50)
 	a.Hold(true) // stores and confirms, delivers nothing
-	require.Eventually(t, func() bool { return l.Summary().Outstanding > 10 }, patience, time.Millisecond)
+	// Some of them are on their way.
+	require.Eventually(t, func() bool { return l.Summary().Outstanding > 50 }, patience, time.Millisecond)
 	a.Close()
-	serve(t, listen(t, second.Addr().String()), nil, false) // knows nothing of them
+	serve(t, listen(t, second), nil, false) // knows nothing of them
 	require.ErrorIs(t, l.Drain(within(t, time.Second)), context.DeadlineExceeded)
 	sum := l.Summary()
 	require.Greater(t, sum.Outstanding, uint64(10))

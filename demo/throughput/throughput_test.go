@@ -13,6 +13,7 @@ import (
 
 	"baton/demo/throughput"
 	"baton/node/client/clienttest"
+	"baton/zkclient/ensemble/porttest"
 )
 
 // serve starts a broker that is none of the project's: any STOMP broker can be
@@ -31,7 +32,7 @@ func TestEveryWorkloadIsMeasuredAndLeavesNothing(t *testing.T) {
 	uri, dir := serve(t), t.TempDir()
 	cfg := throughput.Config{
 		Targets: []throughput.Target{{Name: "a", URI: uri, PIDs: []int{os.Getpid()}}, {Name: "b", URI: uri}},
-		For:     100 * time.Millisecond, Rounds: 1, Backlog: 50, RawDir: dir,
+		For:     300 * time.Millisecond, Rounds: 1, Backlog: 50, RawDir: dir,
 	}
 	cfg.Workloads = []string{"publish-sync-1", "publish-4x64", "consume-4", "both-sync-16-4"}
 	r, err := throughput.Run(t.Context(), cfg)
@@ -66,13 +67,10 @@ func TestEveryWorkloadIsMeasuredAndLeavesNothing(t *testing.T) {
 }
 
 func TestADeadBrokerIsAnError(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := ln.Addr().String()
-	ln.Close()
+	addr := porttest.Address(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	_, err = throughput.Run(ctx, throughput.Config{
+	_, err := throughput.Run(ctx, throughput.Config{
 		Targets: []throughput.Target{{Name: "gone", URI: addr}}, Workloads: []string{"consume-1"}, Rounds: 1,
 	})
 	require.Error(t, err)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -75,10 +76,13 @@ type sample struct {
 type watcher struct {
 	id      string
 	samples []sample
+	applied atomic.Uint64 // of the last one, for those who wait
 }
 
-// watchEvery is the pause between two questions to a node.
-const watchEvery = time.Millisecond
+const (
+	watchEvery = time.Millisecond // the pause between two questions to a node
+	lingerMax  = 2 * time.Second  // for nodes that have the record later than the consumer
+)
 
 // samplesMax bounds what a trace remembers of a node.
 const samplesMax = 20_000
@@ -87,6 +91,7 @@ func (w *watcher) runWatch(ctx context.Context, c *adminapi.Client) {
 	for ctx.Err() == nil && len(w.samples) < samplesMax {
 		if s, err := c.Status(ctx); err == nil {
 			w.samples = append(w.samples, sample{time.Now(), s.Positions, s.Role == adminapi.RoleLeader})
+			w.applied.Store(s.Positions.Applied)
 		}
 		pause(ctx, watchEvery)
 	}
@@ -115,7 +120,9 @@ func Run(ctx context.Context, cfg Config) (Trace, error) {
 		watchers = append(watchers, w)
 		watching.Go(func() { w.runWatch(watch, api) })
 	}
-	err = t.follow(ctx, cfg, c)
+	if err = t.follow(ctx, cfg, c); err == nil {
+		t.linger(ctx, watchers)
+	}
 	stop()
 	watching.Wait()
 	t.seen(watchers)
@@ -161,6 +168,14 @@ func (t *Trace) follow(ctx context.Context, cfg Config, c *client.Client) error 
 	}
 	_ = leader.DeleteQueue(ctx, t.Queue) // empty: what is left of it costs nothing
 	return nil
+}
+
+// linger waits until every node has shown that it applied the record.
+func (t *Trace) linger(ctx context.Context, watchers []*watcher) {
+	ctx, cancel := context.WithTimeout(ctx, lingerMax)
+	defer cancel()
+	for slices.ContainsFunc(watchers, func(w *watcher) bool { return w.applied.Load() <= t.Position }) && pause(ctx, watchEvery) {
+	}
 }
 
 // find asks the nodes for the message, of whom the leader knows it.

@@ -1,12 +1,20 @@
 package trace
 
 import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"baton/node/adminapi"
+	"baton/node/client/clienttest"
 )
 
 // TestWhatTheNodesShowed: the first status that holds the record counts, the
@@ -48,4 +56,45 @@ func TestAReceiptProvesTheCommit(t *testing.T) {
 		require.Equal(t, []string{"sent", "committed: a quorum has it", receipted, "delivered to the consumer"},
 			[]string{tr.Steps[0].What, tr.Steps[1].What, tr.Steps[2].What, tr.Steps[3].What}, name)
 	}
+}
+
+// TestANodeThatIsLateIsWaitedFor: the consumer has the message, and has
+// acknowledged it, before the follower shows it.
+func TestANodeThatIsLateIsWaitedFor(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	broker, err := clienttest.New(clienttest.Config{Listener: ln}, nil)
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	whole := adminapi.Positions{Append: 180, Flush: 180, Commit: 180, Applied: 180}
+	var asked atomic.Int64 // after the end
+	nodes := map[string]*adminapi.Client{}
+	for id, status := range map[string]func() adminapi.Status{
+		"n1": func() adminapi.Status { return adminapi.Status{Role: adminapi.RoleLeader, Positions: whole} },
+		"n2": func() adminapi.Status {
+			if broker.Stats().Acked > 0 && asked.Add(1) > 20 {
+				return adminapi.Status{Positions: whole}
+			}
+			return adminapi.Status{}
+		},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Path == "/v1/status":
+				_ = json.NewEncoder(w).Encode(status())
+			case strings.HasSuffix(r.URL.Path, "/messages") && broker.Stats().Enqueued > 0:
+				_ = json.NewEncoder(w).Encode(adminapi.Page{Messages: []adminapi.Message{{ID: "m", Position: 100}}})
+			default:
+				w.WriteHeader(http.StatusNotFound)
+			}
+		}))
+		t.Cleanup(s.Close)
+		nodes[id] = &adminapi.Client{Address: strings.TrimPrefix(s.URL, "http://")}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tr, err := Run(ctx, Config{Stomp: []string{broker.Addr()}, Nodes: nodes})
+	require.NoError(t, err)
+	require.NotContains(t, tr.Text(), "not seen")
+	require.Equal(t, 2, strings.Count(tr.Text(), "applied to the index"))
 }

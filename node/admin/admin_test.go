@@ -56,7 +56,7 @@ func TestStatusAndQueues(t *testing.T) {
 func TestEventsStreamOldAndNew(t *testing.T) {
 	c, ring := start(t, &fakeNode{}, "")
 	ring.Add("a", 1, "before")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var got []string
 	err := c.Events(ctx, 0, func(e adminapi.Event) {

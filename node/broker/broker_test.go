@@ -18,7 +18,8 @@ import (
 	"baton/store/record"
 )
 
-const patience = 10 * time.Second
+// patience bounds every wait: the machine may be busy.
+const patience = time.Minute
 
 // consumer is a broker.Client that keeps what it is given.
 type consumer struct {

@@ -15,9 +15,11 @@ import (
 
 	"baton/node/client"
 	"baton/node/client/clienttest"
+	"baton/zkclient/ensemble/porttest"
 )
 
-const patience = 10 * time.Second
+// patience bounds every wait: the machine may be busy.
+const patience = time.Minute
 
 func listen(t *testing.T, addr string) net.Listener {
 	ln, err := net.Listen("tcp", addr)
@@ -26,11 +28,7 @@ func listen(t *testing.T, addr string) net.Listener {
 }
 
 // freeAddr returns an address at which nobody listens.
-func freeAddr(t *testing.T) string {
-	ln := listen(t, "127.0.0.1:0")
-	defer ln.Close()
-	return ln.Addr().String()
-}
+func freeAddr(t *testing.T) string { return porttest.Address(t) }
 
 func serve(t *testing.T, addr string, change func(*clienttest.Config)) *clienttest.Server {
 	cfg := clienttest.Config{Listener: listen(t, addr)}
@@ -62,13 +60,13 @@ func TestFindsTheLeader(t *testing.T) {
 	defer silent.Close()
 	dead := freeAddr(t)
 	began := time.Now()
-	c := connect(t, client.Config{Addresses: []string{silent.Addr().String(), dead, s.Addr()}})
+	// To wait for the silent address would take longer than the test does.
+	c := connect(t, client.Config{Addresses: []string{silent.Addr().String(), dead, s.Addr()}, ConnectTimeout: 10 * patience})
 	r, err := c.Send(within(t), "/queue/a", "text/plain", []byte("hi"), map[string]string{"k": "v:1"})
 	require.NoError(t, err)
 	require.Equal(t, s.Addr(), r.Server)
 	require.Equal(t, c.ConnectedAt(), r.ConnectedAt)
 	require.True(t, r.At.After(r.ConnectedAt) && r.ConnectedAt.After(began))
-	require.Less(t, time.Since(began), time.Second, "the silent address costs nothing")
 	require.Equal(t, s.Addr(), c.Server())
 }
 
@@ -92,7 +90,7 @@ func TestSendFailsOver(t *testing.T) {
 func TestInDoubt(t *testing.T) {
 	t.Run("connection lost", func(t *testing.T) {
 		s := serve(t, "127.0.0.1:0", nil)
-		c := connect(t, client.Config{Addresses: []string{s.Addr()}})
+		c := connect(t, client.Config{Addresses: []string{s.Addr()}, ReceiptTimeout: 10 * patience})
 		require.NoError(t, c.Wait(within(t)))
 		s.Mute(true)
 		errs := make(chan error, 8)
@@ -103,12 +101,12 @@ func TestInDoubt(t *testing.T) {
 			}()
 		}
 		require.Eventually(t, func() bool { return s.Depth("/queue/a") == cap(errs) }, patience, time.Millisecond)
-		began := time.Now()
 		s.Drop()
 		for range cap(errs) {
-			require.ErrorIs(t, <-errs, client.ErrInDoubt)
+			err := <-errs
+			require.ErrorIs(t, err, client.ErrInDoubt)
+			require.NotErrorIs(t, err, context.DeadlineExceeded, "nobody's patience had to end")
 		}
-		require.Less(t, time.Since(began), time.Second)
 	})
 	t.Run("patience ended", func(t *testing.T) {
 		s := serve(t, "127.0.0.1:0", nil)
@@ -147,8 +145,8 @@ func TestInDoubt(t *testing.T) {
 				done <- err
 			}()
 			require.Eventually(t, func() bool { return s.Depth("/queue/a") == i+1 }, patience, time.Millisecond)
+			s.Mute(false) // first: a CONNECT that nobody answers would be waited for
 			s.Drop()
-			s.Mute(false)
 			require.NoError(t, <-done)
 			require.Equal(t, i+1, s.Depth("/queue/a"))
 			require.Equal(t, i+1, s.Stats().Duplicates)
@@ -179,7 +177,7 @@ func TestInDoubt(t *testing.T) {
 	})
 	t.Run("in doubt remains in doubt when nobody serves any more", func(t *testing.T) {
 		s := serve(t, "127.0.0.1:0", nil)
-		c := connect(t, client.Config{Addresses: []string{s.Addr()}, Resend: true, Timeout: 50 * time.Millisecond})
+		c := connect(t, client.Config{Addresses: []string{s.Addr()}, Resend: true, Timeout: time.Second})
 		require.NoError(t, c.Wait(within(t)))
 		s.Mute(true)
 		done := make(chan error, 1)
@@ -282,7 +280,7 @@ func TestRefused(t *testing.T) {
 		require.Error(t, err)
 	})
 	t.Run("nobody there", func(t *testing.T) {
-		c := connect(t, client.Config{Addresses: []string{freeAddr(t)}, Timeout: 30 * time.Millisecond})
+		c := connect(t, client.Config{Addresses: []string{freeAddr(t)}, Timeout: 500 * time.Millisecond})
 		_, err := c.Send(within(t), "/queue/a", "", nil, nil)
 		require.ErrorIs(t, err, client.ErrNoServer)
 		require.ErrorContains(t, err, "refused")
@@ -389,7 +387,7 @@ func stacks() string {
 
 func TestCloseWhileSilent(t *testing.T) {
 	s := serve(t, "127.0.0.1:0", nil)
-	c, err := client.New(client.Config{Addresses: []string{s.Addr()}})
+	c, err := client.New(client.Config{Addresses: []string{s.Addr()}, ReceiptTimeout: 10 * patience})
 	require.NoError(t, err)
 	require.NoError(t, c.Wait(within(t)))
 	s.Mute(true)
@@ -399,10 +397,10 @@ func TestCloseWhileSilent(t *testing.T) {
 		done <- err
 	}()
 	require.Eventually(t, func() bool { return s.Depth("/queue/a") == 1 }, patience, time.Millisecond)
-	began := time.Now()
 	require.NoError(t, c.Close())
-	require.ErrorIs(t, <-done, client.ErrInDoubt)
-	require.Less(t, time.Since(began), 3*time.Second)
+	err = <-done
+	require.ErrorIs(t, err, client.ErrInDoubt)
+	require.NotErrorIs(t, err, context.DeadlineExceeded, "nobody's patience had to end")
 }
 
 func TestServerThatTalksNonsense(t *testing.T) {

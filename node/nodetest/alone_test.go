@@ -30,7 +30,12 @@ func TestServesAloneAndReplicatedAgain(t *testing.T) {
 		}
 		return ""
 	})
-	require.EqualValues(t, 30, c.Queue(id, "orders").Depth)
+	c.Until("it has applied what it had", func() string {
+		if d := c.Queue(id, "orders").Depth; d != 30 {
+			return fmt.Sprintf("depth is %d", d)
+		}
+		return ""
+	})
 	orders.Send(20)
 	c.Until("it has applied them", func() string {
 		if d := c.Queue(id, "orders").Depth; d != 50 {

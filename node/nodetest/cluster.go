@@ -4,23 +4,26 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
 	"baton/node"
 	"baton/node/supervisor"
 	"baton/zkclient/devserver"
+	"baton/zkclient/ensemble/porttest"
 	"baton/zkclient/zktest"
 )
 
 // Patience bounds every wait of a test. It is long, for the machine may be
 // busy; what has to be fast is measured where it is promised.
-const Patience = 30 * time.Second
+const Patience = time.Minute
+
+// ElectionTimeout of the nodes, if a test does not choose another. It is longer
+// than a busy machine stalls: a leader that is only slow must not be deposed in
+// a test of something else. A leader that ends is noticed without it.
+const ElectionTimeout = 5 * time.Second
 
 // Config of a cluster under test. The zero value is three members.
 type Config struct {
@@ -45,8 +48,9 @@ type Cluster struct {
 	zkAt  string
 	log   *recorder
 	nodes map[string]*member
-	ports map[int]bool                    // handed out already
 	links map[[2]string]*supervisor.Proxy // from whom to whom, of Config.Links
+
+	basePort, ports int // the first port, and how many are in use
 }
 
 // member is a node over any number of its lives.
@@ -63,7 +67,7 @@ func New(t testing.TB, cfg Config) *Cluster {
 	if cfg.Nodes == 0 {
 		cfg.Nodes = 3
 	}
-	c := &Cluster{t: t, cfg: cfg, dir: t.TempDir(), log: &recorder{}, nodes: map[string]*member{}, ports: map[int]bool{}}
+	c := &Cluster{t: t, cfg: cfg, dir: t.TempDir(), log: &recorder{}, nodes: map[string]*member{}, basePort: porttest.Base(t, portsMax)}
 	t.Cleanup(c.close)
 	if len(cfg.ZooKeeper) == 0 {
 		c.zkAt = address(c.port())
@@ -154,7 +158,7 @@ func (c *Cluster) NodeConfig(id string) node.Config {
 	cfg := node.Config{
 		ID: id, DataDir: m.dir, Replicas: c.cfg.Nodes, ZK: c.cfg.ZooKeeper,
 		ListenStomp: m.stomp, ListenRepl: "127.0.0.1:0", ListenAdmin: "127.0.0.1:0",
-		Logger: slog.New(nodeHandler{rec: c.log, node: id}),
+		ElectionTimeout: ElectionTimeout, Logger: slog.New(nodeHandler{rec: c.log, node: id}),
 	}
 	if m.repl != "" {
 		cfg.ListenRepl, cfg.ReplVia = m.repl, map[string]string{}
@@ -310,28 +314,17 @@ func (c *Cluster) Add() string {
 	return id
 }
 
-// Ports from which STOMP and ZooKeeper listeners are chosen: both are opened
-// later, or again, at an address that must be known before. The kernel gives
-// none of these to dialled connections.
-const portFirst, portCount = 12000, 8000
+// portsMax is how many ports a cluster may use: STOMP and ZooKeeper listeners
+// are opened later, or again, at an address that must be known before.
+const portsMax = 40
 
 func (c *Cluster) port() int {
 	c.t.Helper()
-	for range 1000 {
-		p := portFirst + rand.IntN(portCount)
-		if c.ports[p] {
-			continue
-		}
-		ln, err := net.Listen("tcp", address(p))
-		if err != nil {
-			continue
-		}
-		ln.Close()
-		c.ports[p] = true
-		return p
+	if c.ports == portsMax {
+		c.t.Fatalf("a cluster under test has %d ports", portsMax)
 	}
-	c.t.Fatal("found no free port")
-	return 0
+	c.ports++
+	return c.basePort + c.ports - 1
 }
 
-func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+func address(port int) string { return porttest.Loopback(port) }

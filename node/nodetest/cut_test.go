@@ -16,7 +16,7 @@ import (
 // cuts are clusters in which the network between nodes can be cut while
 // ZooKeeper stays in reach of all.
 func cuts(t *testing.T) *nodetest.Cluster {
-	return nodetest.Start(t, nodetest.Config{Links: true, Edit: func(cfg *node.Config) { cfg.ElectionTimeout = 300 * time.Millisecond }})
+	return nodetest.Start(t, nodetest.Config{Links: true, Edit: func(cfg *node.Config) { cfg.ElectionTimeout = time.Second }})
 }
 
 // newLeader waits until another node than the old one serves with a quorum.

@@ -13,6 +13,10 @@ import (
 	"baton/store/vfs"
 )
 
+// hangTimeout is the election timeout of nodes whose disks hang: a multiple of
+// it is how long a flush may take.
+const hangTimeout = 600 * time.Millisecond
+
 // disks lets a test break the disk of any node.
 type disks struct {
 	mu   sync.Mutex
@@ -21,7 +25,7 @@ type disks struct {
 
 func (d *disks) edit(cfg *node.Config) {
 	id := cfg.ID
-	cfg.ElectionTimeout = 300 * time.Millisecond
+	cfg.ElectionTimeout = hangTimeout
 	cfg.FS = vfs.NewHook(vfs.OS{}, func(op vfs.Op) error {
 		d.mu.Lock()
 		f := d.sync[id]
@@ -88,7 +92,7 @@ func TestLeaderWhoseDiskHangsStaysIfNobodyElseCan(t *testing.T) {
 	stop := orders.Produce(1)
 	since := time.Now()
 	c.Until("the disk has hung for long", func() string {
-		if time.Since(since) < 5*300*time.Millisecond {
+		if time.Since(since) < 5*hangTimeout {
 			return "not yet"
 		}
 		return ""

@@ -143,10 +143,12 @@ func TestThoseWhoDoNotBelongAreRefused(t *testing.T) {
 	t.Run("a directory of another cluster", func(t *testing.T) {
 		id := c.Followers(c.Healthy())[0]
 		c.Stop(id)
-		other := nodetest.Start(t, nodetest.Config{Nodes: 1})
+		other := nodetest.New(t, nodetest.Config{Nodes: 1, Edit: func(cfg *node.Config) { cfg.ID = id }})
+		other.StartNodes("n1")
+		other.Leader()
 		other.Stop("n1")
 		cfg := c.NodeConfig(id)
-		cfg.ID, cfg.DataDir = "n1", other.NodeConfig("n1").DataDir
+		cfg.DataDir = other.NodeConfig("n1").DataDir
 		c.StartAs(id, cfg)
 		require.Contains(t, refused(id).Reason, "use another --zk-path or another --data-dir")
 		healthyWithout(id)

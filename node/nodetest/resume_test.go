@@ -30,7 +30,7 @@ func TestSnapshotGoesOnWhereItWas(t *testing.T) {
 	bounded(c, 64*segment)
 	fill(t, c, "kept", 40*segment)
 	link := c.Link(away, leader)
-	link.Throttle(float64(size) / 2) // two seconds for all of it
+	link.Throttle(float64(size) / 5) // five seconds for all of it
 	before := link.State().Bytes
 	c.StartNodes(away)
 

@@ -116,6 +116,7 @@ func TestDeepStuckQueueDoesNotPinTheLog(t *testing.T) {
 	c := nodetest.Start(t, nodetest.Config{Edit: small})
 	const stuck = 4 * segment
 	fill(t, c, "stuck", stuck)
+	c.Settled() // a message is committed a moment before it is in the index
 	n := c.Queue(c.Leader(), "stuck").Depth
 	pass(t, c, "busy", 80*segment)
 	bounded(c, 4*segment+5*stuck+3*segment)

@@ -153,7 +153,8 @@ func (t *Traffic) AwaitReceipts(n int) {
 	})
 }
 
-// Drain receives and acknowledges everything that is in the queue.
+// Drain receives and acknowledges everything that is in the queue. It waits for
+// all that was receipted: a queue may look empty a moment after a receipt.
 func (t *Traffic) Drain() {
 	t.c.t.Helper()
 	cl := t.c.Client(nil)
@@ -171,8 +172,16 @@ func (t *Traffic) Drain() {
 	}
 	defer sub.Close()
 	t.c.Until("the queue is drained", func() string {
-		if q := t.c.Queue(t.c.Leader(), t.queue); q.Depth != 0 {
-			return fmt.Sprintf("%d messages are in %s", q.Depth, t.queue)
+		t.mu.Lock()
+		lacking := 0
+		for body := range t.receipted {
+			if t.received[body] == 0 {
+				lacking++
+			}
+		}
+		t.mu.Unlock()
+		if q := t.c.Queue(t.c.Leader(), t.queue); lacking > 0 || q.Depth != 0 {
+			return fmt.Sprintf("%d messages are in %s, %d that were receipted did not come", q.Depth, t.queue, lacking)
 		}
 		return ""
 	})

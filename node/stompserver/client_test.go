@@ -16,7 +16,8 @@ import (
 	"baton/node/stomp"
 )
 
-const patience = 10 * time.Second
+// patience bounds every wait: the machine may be busy.
+const patience = time.Minute
 
 // client is a raw STOMP client whose every step a test can see.
 type client struct {

@@ -175,10 +175,10 @@ func TestWildcardHoldsNoQueue(t *testing.T) {
 	for range 3 {
 		o := dial(t, address, "1.2")
 		o.listen("1", "/queue/brief.x")
-		require.Len(t, b.Snapshot(), 1)
+		eventually(t, "the queue is there", func() bool { return len(b.Snapshot()) == 1 })
 		o.frame("UNSUBSCRIBE", "id:1", "receipt:u")
 		o.wantReceipt("u")
-		require.Empty(t, b.Snapshot())
+		eventually(t, "the queue is gone", func() bool { return len(b.Snapshot()) == 0 })
 	}
 	o := dial(t, address, "1.2")
 	o.publish("brief.x", "1")

@@ -29,6 +29,8 @@ func TestExclusiveConsumer(t *testing.T) {
 	kept := plain.wantBodies("0")[0]
 	first.subscribe("q", "client-individual", "activemq.exclusive:true", "activemq.prefetchSize:2")
 	second.subscribe("q", "client-individual", "activemq.exclusive:true")
+	first.wantSilence() // the server is past the receipts: both are there
+	second.wantSilence()
 	p.publish("q", "1", "2", "3")
 	first.wantBodies("1", "2")
 	plain.wantSilence()
@@ -50,6 +52,9 @@ func TestConsumerPriority(t *testing.T) {
 	low.subscribe("q", "client-individual", "activemq.priority:-1")
 	high.subscribe("q", "client-individual", "activemq.priority:7", "activemq.prefetchSize:1")
 	high2.subscribe("q", "client-individual", "activemq.priority:7", "activemq.prefetchSize:2")
+	for _, c := range []*client{low, high, high2} {
+		c.wantSilence() // the server is past the receipts: all are there
+	}
 	p.publish("q", numbers(1, 5)...)
 	high.wantBodies("1")
 	got := high2.wantBodies("2", "3")

@@ -138,9 +138,10 @@ func (s *Server) admit(nc net.Conn) {
 }
 
 // turnAway tells a client why it cannot be served. A fresh socket takes these
-// few bytes at once, so the accept loop is not held up.
+// few bytes at once, so the accept loop is not held up. The deadline is never
+// met but by a machine that stalls, and then the client is to be told as well.
 func turnAway(nc net.Conn, why string) {
-	nc.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+	nc.SetWriteDeadline(time.Now().Add(time.Second))
 	nc.Write(appendError(nil, stomp.V10, why, ""))
 	nc.Close()
 }

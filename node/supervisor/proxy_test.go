@@ -63,14 +63,14 @@ func refused(t *testing.T, addr string) {
 	c, err := net.Dial("tcp", addr)
 	if err == nil {
 		defer c.Close()
-		err = hear(t, c, "x", 10*time.Second)
+		err = hear(t, c, "x", patience)
 	}
 	require.Error(t, err)
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
 func TestProxy(t *testing.T) {
-	const long, short = 10 * time.Second, 30 * time.Millisecond
+	const long, short = patience, 30 * time.Millisecond
 	t.Run("passes bytes and the end of the stream", func(t *testing.T) {
 		p := proxy(t, echo(t).Addr().String())
 		c := dial(t, p.Addr())

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -69,7 +70,11 @@ func (p *Process) stop() error {
 		return nil
 	}
 	p.cfg.Logger.Warn("process did not stop in time and is killed", "process", p.cfg.Name, "timeout", p.cfg.StopTimeout)
-	return p.kill()
+	if err := p.kill(); !errors.Is(err, ErrNotRunning) {
+		return err
+	}
+	waitFor(exited, killWait) // it has just ended, and that is still to be noted
+	return nil
 }
 
 // Pause freezes the process with SIGSTOP: it keeps memory, sockets and locks
@@ -118,15 +123,16 @@ func (p *Process) Close() error {
 	p.mu.Lock()
 	was := p.closed
 	p.closed = true
-	alive := p.status.State.Alive()
+	alive, exited := p.status.State.Alive(), p.exited
 	p.mu.Unlock()
 	if was {
 		return nil
 	}
 	var err error
 	if alive {
-		if err = p.stop(); err != nil && !p.Status().State.Alive() {
-			err = nil // it ended by itself meanwhile
+		if err = p.stop(); errors.Is(err, ErrNotRunning) { // it ended by itself meanwhile
+			err = nil
+			waitFor(exited, killWait)
 		}
 	}
 	if cerr := p.log.close(); err == nil {

@@ -17,6 +17,9 @@ import (
 	"baton/node/supervisor"
 )
 
+// patience bounds every wait: the machine may be busy.
+const patience = time.Minute
+
 // The test binary plays the child: BATON_TEST_CHILD says which one.
 func TestMain(m *testing.M) {
 	if role := os.Getenv("BATON_TEST_CHILD"); role != "" {
@@ -87,7 +90,7 @@ func start(t *testing.T, role string, change func(*supervisor.Config)) (*supervi
 	r := &recorder{}
 	cfg := supervisor.Config{
 		Name: role, Path: os.Args[0], Env: []string{"BATON_TEST_CHILD=" + role},
-		LogDir: t.TempDir(), OnEvent: r.add,
+		LogDir: t.TempDir(), OnEvent: r.add, StopTimeout: patience,
 	}
 	if change != nil {
 		change(&cfg)
@@ -110,7 +113,7 @@ func text(p *supervisor.Process) string {
 
 func says(t *testing.T, p *supervisor.Process, want string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(text(p), want) }, 10*time.Second, 2*time.Millisecond, "log: %s", text(p))
+	require.Eventually(t, func() bool { return strings.Contains(text(p), want) }, patience, 2*time.Millisecond, "log: %s", text(p))
 }
 
 func procState(t *testing.T, pid int) string {
@@ -154,9 +157,9 @@ func TestProcess(t *testing.T) {
 		require.ErrorIs(t, p.Resume(), supervisor.ErrNotPaused)
 		require.NoError(t, p.Pause())
 		pid := p.Status().PID
-		require.Eventually(t, func() bool { return procState(t, pid) == "T" }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return procState(t, pid) == "T" }, patience, time.Millisecond)
 		require.NoError(t, p.Resume())
-		require.Eventually(t, func() bool { return procState(t, pid) == "S" }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return procState(t, pid) == "S" }, patience, time.Millisecond)
 		require.Equal(t, []supervisor.State{"starting", "paused", "running"}, r.all())
 		require.NoError(t, p.Pause())
 		require.NoError(t, p.Stop(), "a paused process is continued to stop")
@@ -170,7 +173,7 @@ func TestProcess(t *testing.T) {
 	})
 	t.Run("ends by itself", func(t *testing.T) {
 		p, r := start(t, "fail", nil)
-		require.Eventually(t, func() bool { return p.Status().State == supervisor.StateExited }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return p.Status().State == supervisor.StateExited }, patience, time.Millisecond)
 		require.Equal(t, 3, p.Status().Exit.Code)
 		require.False(t, p.Status().Exit.Requested)
 		says(t, p, "cannot go on")
@@ -199,12 +202,12 @@ func TestProcess(t *testing.T) {
 func TestLogsAreBounded(t *testing.T) {
 	dir := t.TempDir()
 	p, _ := start(t, "noisy", func(c *supervisor.Config) {
-		c.LogDir, c.LogLines, c.LogRate, c.LogFileMax, c.LogLineMax = dir, 50, 100_000, 20_000, 200
+		c.LogDir, c.LogLines, c.LogRate, c.LogFileMax, c.LogLineMax = dir, 50, 10_000, 20_000, 200
 	})
-	require.Eventually(t, func() bool { return p.Status().State == supervisor.StateExited }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return p.Status().State == supervisor.StateExited }, patience, time.Millisecond)
 	lines, dropped := p.Logs(0)
 	require.Len(t, lines, 50)
-	require.Greater(t, dropped, uint64(10_000), "2 MB at once against a burst of 400 kB")
+	require.Greater(t, dropped, uint64(10_000), "2 MB at once against a burst of 40 kB")
 	for i := 1; i < len(lines); i++ {
 		require.Equal(t, lines[i-1].Seq+1, lines[i].Seq)
 	}
@@ -233,7 +236,7 @@ func TestChildDiesWithParent(t *testing.T) {
 	require.NotEqual(t, "gone", procState(t, pid))
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	require.Eventually(t, func() bool { s := procState(t, pid); return s == "gone" || s == "Z" }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { s := procState(t, pid); return s == "gone" || s == "Z" }, patience, time.Millisecond)
 }
 
 func TestWatchParent(t *testing.T) {

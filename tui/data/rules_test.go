@@ -170,7 +170,7 @@ func TestAskServer(t *testing.T) {
 			_, _ = c.Write([]byte(text))
 			c.Close()
 		}()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		return data.AskServer(ctx, ln.Addr().String())
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"testing"
-	"time"
 
 	_ "github.com/charmbracelet/bubbletea"
 	"github.com/creack/pty"
@@ -30,12 +29,10 @@ func TestMain(m *testing.M) {
 func TestMuteTerminal(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "EARLYTERM_HELP=1", "TERM=xterm-256color", "STY=", "TMUX=")
-	begun := time.Now()
 	tty, err := pty.Start(cmd)
 	require.NoError(t, err)
 	defer tty.Close()
 	out, _ := io.ReadAll(tty) // ends with EIO when the program is gone
 	require.NoError(t, cmd.Wait())
-	require.Less(t, time.Since(begun), 4*time.Second)
-	require.Equal(t, "usage: baton\r\n", string(out), "no query before the first word")
+	require.Equal(t, "usage: baton\r\n", string(out), "no query before the first word, whose answer would be waited for")
 }

@@ -21,7 +21,8 @@ import (
 	"baton/tui/tuitest"
 )
 
-const patience = 20 * time.Second
+// patience bounds every wait: the machine may be busy.
+const patience = time.Minute
 
 // acted is a source that would notice an action.
 type acted struct {

@@ -72,7 +72,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	s := start(t, devserver.Config{})
-	c := connect(t, s.Addr(), time.Second)
+	c := connect(t, s.Addr(), 2*time.Second)
 	c.must(wire.OpCreate, create("/a", []byte("x"), wire.ModeEphemeral))
 	c.must(wire.OpGetData, path("/a", true))
 	stats := s.Stats()
@@ -84,8 +84,10 @@ func TestStats(t *testing.T) {
 	require.EqualValues(t, 3, stats.Received)
 	c.net.Close()
 	require.Eventually(t, func() bool { return s.Stats().SessionsExpired == 1 }, patience, time.Millisecond)
-	stats = s.Stats()
-	require.Zero(t, stats.Ephemerals+stats.Sessions+stats.Connections+stats.Watches)
+	require.Eventually(t, func() bool {
+		stats := s.Stats()
+		return stats.Ephemerals+stats.Sessions+stats.Connections+stats.Watches == 0
+	}, patience, time.Millisecond)
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
@@ -194,20 +196,27 @@ func TestExpiryIsExact(t *testing.T) {
 	})
 }
 
+// testExpiry lets sessions expire, never too early, until one does in time: a
+// busy machine may be late now and then, a server that is late always is.
 func testExpiry(t *testing.T, s *devserver.Server) {
 	watcher := connect(t, s.Addr(), time.Minute)
-	const timeout = 300 * time.Millisecond
-	holder := connect(t, s.Addr(), timeout)
-	holder.must(wire.OpCreate, create("/a", nil, wire.ModeEphemeral))
-	watcher.must(wire.OpExists, path("/a", true))
-	begin := time.Now()
-	holder.must(wire.OpExists, path("/a", false))
-	_, err := wire.ReadFrame(watcher.net)
-	took := time.Since(begin)
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, took, timeout)
-	require.Less(t, took, timeout+200*time.Millisecond, "5 ms, and room for a busy machine")
-	holder.ended()
+	const timeout = time.Second
+	fastest := patience
+	for try := 0; try < 5 && fastest >= timeout+200*time.Millisecond; try++ {
+		name := fmt.Sprintf("/%s-%d", filepath.Base(t.Name()), try)
+		holder := connect(t, s.Addr(), timeout)
+		holder.must(wire.OpCreate, create(name, nil, wire.ModeEphemeral))
+		watcher.must(wire.OpExists, path(name, true))
+		begin := time.Now()
+		holder.must(wire.OpExists, path(name, false))
+		_, err := wire.ReadFrame(watcher.net)
+		took := time.Since(begin)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, took, timeout)
+		holder.ended()
+		fastest = min(fastest, took)
+	}
+	require.Less(t, fastest, timeout+200*time.Millisecond, "5 ms is usual")
 }
 
 func TestStorageFailureStopsTheServer(t *testing.T) {

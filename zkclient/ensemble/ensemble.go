@@ -29,17 +29,19 @@ type Server struct {
 
 	mu   sync.Mutex
 	mode Mode
+	life int           // of the process that answered: its generation
 	wake chan struct{} // holds one token: its process changed state
 }
 
 // Mode is what the server answered last, at most half a second ago; it is
 // ModeUnknown while its process is not there or is paused.
 func (s *Server) Mode() Mode {
-	if st := s.Process.Status().State; !st.Alive() || st == supervisor.StatePaused {
-		return ModeUnknown
-	}
+	st := s.Process.Status()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !st.State.Alive() || st.State == supervisor.StatePaused || st.Generation != s.life {
+		return ModeUnknown
+	}
 	return s.mode
 }
 
@@ -226,18 +228,19 @@ func (e *Ensemble) inOrder(do func(*supervisor.Process) error) error {
 func (e *Ensemble) runProbe(s *Server) {
 	for e.ctx.Err() == nil {
 		mode, every := ModeUnknown, time.Duration(0) // 0: until its process changes
-		switch s.Process.Status().State {
+		st := s.Process.Status()
+		switch st.State {
 		case supervisor.StateStarting:
 			mode, every = ModeOf(e.ctx, s.Address), probeStarting
 		case supervisor.StateRunning:
 			mode, every = ModeOf(e.ctx, s.Address), probeRunning
 		}
-		s.mu.Lock()
-		s.mode = mode
-		s.mu.Unlock()
 		if mode.Serves() {
-			s.Process.Ready()
+			s.Process.Ready() // before anybody sees the mode
 		}
+		s.mu.Lock()
+		s.mode, s.life = mode, st.Generation
+		s.mu.Unlock()
 		e.idle(s, every)
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func scriptACL(x *transcript) {
-	owner, guest := x.connect(5*time.Second), x.connect(5*time.Second)
+	owner, guest := x.connect(30*time.Second), x.connect(30*time.Second)
 	require.NoError(x.t, owner.AddAuth("digest", []byte("owner:secret")))
 	rules := append(zk.DigestACL(zk.PermAll, "owner", "secret"), zk.WorldACL(zk.PermRead)...)
 	for _, path := range []string{"/acl", "/acl/kid"} {

@@ -10,7 +10,7 @@ import (
 )
 
 func scriptMulti(x *transcript) {
-	c := x.connect(5 * time.Second)
+	c := x.connect(30 * time.Second)
 	anyone := zk.WorldACL(zk.PermAll)
 	_, err := c.Create("/multi", []byte("x"), 0, anyone)
 	require.NoError(x.t, err)

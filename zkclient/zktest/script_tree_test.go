@@ -12,7 +12,7 @@ import (
 )
 
 func scriptCreate(x *transcript) {
-	c := x.connect(5 * time.Second)
+	c := x.connect(30 * time.Second)
 	x.session(c.SessionID())
 	anyone := zk.WorldACL(zk.PermAll)
 	make := func(path string, data string, flags int32) string {
@@ -93,7 +93,7 @@ func scriptCreateRaw(x *transcript) {
 }
 
 func scriptSequence(x *transcript) {
-	c := x.connect(5 * time.Second)
+	c := x.connect(30 * time.Second)
 	anyone := zk.WorldACL(zk.PermAll)
 	_, err := c.Create("/sequence", nil, 0, anyone)
 	require.NoError(x.t, err)
@@ -122,7 +122,7 @@ func scriptSequence(x *transcript) {
 }
 
 func scriptData(x *transcript) {
-	c := x.connect(5 * time.Second)
+	c := x.connect(30 * time.Second)
 	anyone := zk.WorldACL(zk.PermAll)
 	_, err := c.Create("/data", []byte("zero"), 0, anyone)
 	require.NoError(x.t, err)
@@ -152,7 +152,7 @@ func scriptData(x *transcript) {
 }
 
 func scriptDelete(x *transcript) {
-	c := x.connect(5 * time.Second)
+	c := x.connect(30 * time.Second)
 	anyone := zk.WorldACL(zk.PermAll)
 	for _, path := range []string{"/delete", "/delete/a", "/delete/a/b"} {
 		_, err := c.Create(path, nil, 0, anyone)
@@ -183,7 +183,7 @@ func scriptDelete(x *transcript) {
 }
 
 func scriptChildren(x *transcript) {
-	c := x.connect(5 * time.Second)
+	c := x.connect(30 * time.Second)
 	anyone := zk.WorldACL(zk.PermAll)
 	_, err := c.Create("/children", nil, 0, anyone)
 	require.NoError(x.t, err)

@@ -10,7 +10,7 @@ import (
 )
 
 func scriptWatchOnce(x *transcript) {
-	c, other := x.connect(5*time.Second), x.connect(5*time.Second)
+	c, other := x.connect(30*time.Second), x.connect(30*time.Second)
 	anyone := zk.WorldACL(zk.PermAll)
 	_, err := c.Create("/watch_once", nil, 0, anyone)
 	require.NoError(x.t, err)
@@ -214,8 +214,8 @@ func scriptWatchRestore(x *transcript) {
 // watches; the client sets them again.
 func scriptWatchReconnect(x *transcript) {
 	proxy := newProxy(x.t, x.addr)
-	c, states := x.connectTo(proxy.addr(), 10*time.Second)
-	other := x.connect(10 * time.Second)
+	c, states := x.connectTo(proxy.addr(), 30*time.Second)
+	other := x.connect(30 * time.Second)
 	anyone := zk.WorldACL(zk.PermAll)
 	for _, path := range []string{"/watch_reconnect", "/watch_reconnect/a", "/watch_reconnect/b"} {
 		_, err := other.Create(path, nil, 0, anyone)

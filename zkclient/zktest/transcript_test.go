@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait; it is far above what a loaded machine needs.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // transcript is what a script saw of a server, with all that differs between
 // two runs of the same server replaced: zxids by their distance from the first

@@ -256,7 +256,7 @@ func (v view) why(w, h int) []string {
 	foot := "E export  ←→ other failovers"
 	if over := len(lines) - (h - 2); over > 0 {
 		foot = "↑↓ scroll  " + foot
-		lines = lines[min(v.scroll, over):]
+		lines = lines[min(v.scroll, over, len(lines)):]
 	}
 	return component.Box{Title: v.t.Paint(style.Strong, "why these numbers"), Footer: v.t.Paint(style.Dim, foot)}.Render(v.t, lines, w, h)
 }

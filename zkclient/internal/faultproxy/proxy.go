@@ -45,11 +45,11 @@ type link struct {
 	waiting        bool
 }
 
-// Start listens on a free port of 127.0.0.1.
-func Start(target string) (*Proxy, error) {
+// Start listens at an address, again and again: it should be the test's own.
+func Start(listen, target string) (*Proxy, error) {
 	p := &Proxy{target: target, links: make(map[*link]struct{}), pass: make(chan struct{})}
 	close(p.pass)
-	if err := p.listen("127.0.0.1:0"); err != nil {
+	if err := p.listen(listen); err != nil {
 		return nil, err
 	}
 	return p, nil
