@@ -146,7 +146,7 @@ func TestLargeBodiesAtOnceCostBoundedMemory(t *testing.T) {
 	t.Logf("%d KiB more than %d KiB at most; %d of %d senders were not read from", most-before, before, stuck.Load(), senders)
 	require.Less(t, most-before, growthMax)
 	require.Equal(t, leader, leaderOf(t, c), "it kept its place")
-	await(t, "both are there", func() bool { return depthNow(c, "large") == 2 })
+	await(t, "all that was received is stored", func() bool { return depthNow(c, "large") == 2 })
 }
 
 // Clients that use up the open files of a process leave those that the node
@@ -206,6 +206,6 @@ func TestClientsLeaveOpenFilesForTheNode(t *testing.T) {
 	require.NoError(t, c.Stop("zookeeper"))
 	require.NoError(t, c.Start("zookeeper"))
 	require.NoError(t, c.WaitHealthy(within(t)), "ZooKeeper is found again")
-	await(t, "all are there", func() bool { return depthNow(c, "files") == 102 })
+	await(t, "all that was received is stored", func() bool { return depthNow(c, "files") == 102 })
 	require.Equal(t, leader, leaderOf(t, c), "it kept its place")
 }
