@@ -53,15 +53,11 @@ func actions() keymap.Table[*Model] {
 		{ID: "logs.follow", Keys: []string{"f"}, Label: "follow", Help: "hold the lines, or follow them again", Scope: "logs", Short: true, Enabled: hasSnap, Run: pressed("logs.follow")},
 		{ID: "logs.level", Keys: []string{"v"}, Label: "level", Help: "show lines from the next level up", Scope: "logs", Short: true, Enabled: hasSnap, Run: pressed("logs.level")},
 		{ID: "logs.wrap", Keys: []string{"w"}, Label: "wrap", Help: "break long lines, or cut them", Scope: "logs", Short: true, Enabled: hasSnap, Run: pressed("logs.wrap")},
-		{ID: "export", Keys: []string{"E"}, Label: "export", Help: "write the report of this run: Markdown, JSON and a picture of the screen", Short: true, Enabled: hasSnap, Run: (*Model).export},
-		{ID: "picture", Keys: []string{"ctrl+s"}, Label: "picture", Help: "save this screen as SVG and text", Enabled: hasSnap, Run: (*Model).picture},
+	}...)
+	t = append(t, savingActions()...)
+	t = append(t, keymap.Table[*Model]{
 		{ID: "undo", Keys: []string{"U"}, Label: "undo", Help: "take the last action back: start what was killed, heal what was cut", Mutates: true,
-			Enabled: func(v keymap.View) (bool, string) {
-				if v.Undo == "" {
-					return false, "nothing to take back"
-				}
-				return true, ""
-			}, Run: (*Model).undoLast},
+			Enabled: canUndo, Run: (*Model).undoLast},
 	}...)
 	t = append(t, timeActions()...)
 	t = append(t, lessonActions()...)
@@ -83,6 +79,17 @@ func actions() keymap.Table[*Model] {
 		{ID: "suspend", Keys: []string{"ctrl+z"}, Label: "suspend", Help: "back to the shell; fg returns (launched nodes go on)", Run: (*Model).suspend},
 	}...)
 	return append(t, faults()...)
+}
+
+func canUndo(v keymap.View) (bool, string) { return v.Undo != "", "nothing to take back" }
+
+// savingActions take something out of the console.
+func savingActions() []action {
+	return []action{
+		{ID: "export", Keys: []string{"E"}, Label: "export", Help: "write the report of this run: Markdown, JSON and a picture of the screen", Short: true, Enabled: hasSnap, Run: (*Model).export},
+		{ID: "copy", Keys: []string{"y"}, Label: "copy", Help: "copy what is selected: a message, the last log line, the report on a failover, an action's command", Enabled: hasSnap, Run: (*Model).copySelected},
+		{ID: "picture", Keys: []string{"ctrl+s"}, Label: "picture", Help: "save this screen as SVG and text", Enabled: hasSnap, Run: (*Model).picture},
+	}
 }
 
 func move(c page.Command) func(*Model) {
@@ -107,10 +114,10 @@ func faults() []action {
 	var out []action
 	for _, v := range data.Verbs() {
 		out = append(out, action{
-			ID: "do." + v.Name, Keys: []string{v.Key}, Label: v.Label, Help: v.Help, Scope: keymap.Chaos, Mutates: true,
+			ID: "do." + v.Name, Keys: []string{v.Key}, Label: v.Label, Help: v.Help, Scope: keymap.Chaos, Mutates: true, Whole: v.Reach == data.ReachCluster,
 			Enabled: possible(v),
 			Danger:  func(k keymap.View) []string { return v.Warning(k.Snap, k.Target) },
-			Run:     func(m *Model) { m.do(v.Name, m.target) },
+			Run:     func(m *Model) { m.do(v.Name, v.Aim(m.target)) },
 		})
 	}
 	return out
@@ -119,7 +126,7 @@ func faults() []action {
 // possible says whether a verb can be done to the target now.
 func possible(verb data.Verb) func(keymap.View) (bool, string) {
 	return func(v keymap.View) (bool, string) {
-		if v.Snap == nil || v.Target == "" {
+		if v.Snap == nil || v.Target == "" && verb.Reach != data.ReachCluster {
 			return false, "no target"
 		}
 		if v.Can != nil {

@@ -208,11 +208,20 @@ func (d *menu) key(m *Model, msg tea.KeyMsg) {
 		d.row = min(d.row+1, len(rows)-1)
 	case "enter":
 		m.act(&rows[d.row])
+	case "y":
+		d.copyCommand(m)
 	default:
 		m.act(m.table.Find(k, keymap.Chaos))
 	}
 	if step != 0 && len(targets) > 0 {
 		m.target = targets[((at+step)%len(targets)+len(targets))%len(targets)]
+	}
+}
+
+// copyCommand copies how another terminal does what the cursor is on.
+func (d *menu) copyCommand(m *Model) {
+	if c := data.Verbs()[d.row].Command(m.cfg.CLI, m.target, m.live.Leader); c != "" {
+		m.copyText("the command", c)
 	}
 }
 
@@ -229,15 +238,7 @@ func (d *menu) render(m *Model, f page.Frame) []string {
 		rows = append(rows, r)
 	}
 	verb := verbs[d.row]
-	return chaos.Render(f, m.target, rows, d.row, chaos.Outlook{Lines: verb.Warning(m.live, m.target), CLI: verb.Twin(m.cfg.Launched, m.target, m.sinceStart())})
-}
-
-// sinceStart is how long the run goes on, for the command that does the same.
-func (m *Model) sinceStart() time.Duration {
-	if len(m.live.Events) == 0 {
-		return 0
-	}
-	return max(0, m.live.At.Sub(m.live.Events[0].At))
+	return chaos.Render(f, m.target, verb.Aim(m.target), rows, d.row, chaos.Outlook{Lines: verb.Warning(m.live, m.target), CLI: verb.Command(m.cfg.CLI, m.target, m.live.Leader)})
 }
 
 // filterInput is the line in which a filter is typed.

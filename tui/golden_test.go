@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,7 +77,7 @@ func keyMsg(k string) tea.KeyMsg {
 func plain() style.Theme { return style.New(style.Plain, false, false) }
 
 func setup(th style.Theme, s *data.Snapshot) Config {
-	return Config{Theme: th, Launched: s.Launched, ReadOnly: !s.Launched, Cluster: s.Cluster}
+	return Config{Theme: th, Launched: s.Launched, ReadOnly: !s.Launched, Cluster: s.Cluster, Clipboard: io.Discard}
 }
 
 func golden(t *testing.T, name, got string) {
@@ -94,7 +95,7 @@ func golden(t *testing.T, name, got string) {
 
 func TestGolden(t *testing.T) {
 	for _, st := range tuitest.States() {
-		if slices.Contains([]string{"hostile", "story", "lesson", "disturbed", "replayed", "foreign"}, st.Name) {
+		if slices.Contains([]string{"hostile", "story", "lesson", "disturbed", "replayed", "foreign", "ensemble"}, st.Name) {
 			continue // these are for other screens
 		}
 		for _, size := range [][2]int{{80, 24}, {140, 40}} {
@@ -130,6 +131,8 @@ var screens = []struct {
 	{"election-raw", "story", []string{"2", "down", "v"}},
 	{"election-no-quorum", "no-quorum", []string{"2"}},
 	{"election-zk-down", "zk-down", []string{"2"}},
+	{"election-ensemble", "ensemble", []string{"2"}},
+	{"actions-ensemble", "ensemble", []string{"x", "left", "k"}},
 	{"election-activemq", "foreign", nil},
 	{"overview-activemq", "foreign", []string{"1"}},
 	{"overview-recording", "replayed", nil},

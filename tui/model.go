@@ -113,6 +113,8 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.done(msg)
 	case savedMsg:
 		m.saved(msg)
+	case copiedMsg:
+		m.copied(msg)
 	case browsedMsg:
 		m.browsed(msg)
 	case changedMsg:
@@ -243,8 +245,11 @@ func (m *Model) act(a *keymap.Action[*Model]) {
 	if a.Danger != nil {
 		if risk := a.Danger(v); len(risk) > 0 {
 			subject := v.Target
-			if a.Scope == pageQueue {
+			switch {
+			case a.Scope == pageQueue:
 				subject = v.Queue
+			case a.Whole:
+				subject = data.Everything
 			}
 			m.open(&confirm{title: a.Label + " " + subject, text: risk, action: a, target: v.Target, word: m.confirmWord(subject), typed: newInput("", nameMax)})
 			return

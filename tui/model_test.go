@@ -233,7 +233,7 @@ func TestKeys(t *testing.T) {
 		{name: "what the cluster cannot do says why", state: "healthy", no: "cut", keys: []string{"x", "n"}, see: "cut network: not supported here"},
 		{name: "transfer to a follower", state: "healthy", keys: []string{"x", "right", "T", "y"}, did: []string{"transfer n2"}},
 		{name: "transfer to one that lags", state: "catching-up", keys: []string{"right", "right", "x", "T"}, see: "n3 is not in sync"},
-		{name: "read only refuses the menu", state: "healthy", readOnly: true, keys: []string{"x", "k", "y"}, see: "read only", not: "one key acts"},
+		{name: "read only refuses the menu", state: "healthy", readOnly: true, keys: []string{"x", "k", "y", "x"}, see: "read only", not: "one key acts"},
 		{name: "no key of the overview kills", state: "healthy", keys: []string{"k", "K", "t", "p", "R", "z", "T", "w", "o", "b", "n", "y"}},
 		{name: "attached wants the name", state: "attached", attached: true, keys: []string{"x", "t", "y", "enter"}, see: "the name did not match"},
 		{name: "attached with the name", state: "attached", attached: true, keys: []string{"x", "t", "n", "1", "enter"}, did: []string{"stop n1"}},

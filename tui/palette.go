@@ -55,6 +55,10 @@ func (p *palette) choices(m *Model) []choice {
 		case a.Scope == keymap.Global || a.Scope == m.page().Name():
 			add(a, a.Label, "")
 		case a.Scope == keymap.Chaos && m.live != nil && !m.cfg.ReadOnly:
+			if a.Whole {
+				add(a, a.Label, "")
+				continue
+			}
 			for _, target := range m.live.Targets() {
 				add(a, a.Label+" "+target, target)
 			}

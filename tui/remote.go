@@ -19,6 +19,7 @@ func RunRemote(ctx context.Context, cfg Config, in io.Reader, out io.Writer, siz
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	cfg.Clipboard = out
 	cfg = cfg.withDefaults()
 	cfg.Remote, cfg.NoMouse = true, true
 	ctx, cancel := context.WithCancel(ctx)

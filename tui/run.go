@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -15,6 +16,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/term"
 
+	"baton/tui/data"
 	"baton/tui/style"
 )
 
@@ -62,8 +64,9 @@ type Config struct {
 	Source   Source
 	Product  string // default "baton"
 	Cluster  string
-	Launched bool // the nodes are ours and stop with the console: quit asks
-	ReadOnly bool // refuse every action that changes the cluster
+	Launched bool     // the nodes are ours and stop with the console: quit asks
+	CLI      data.CLI // how another terminal acts on the cluster
+	ReadOnly bool     // refuse every action that changes the cluster
 	// ReadOnlyWhy is said instead of the usual reason.
 	ReadOnlyWhy string
 	Player      Player  // of the recording that Source shows, nil if it shows a cluster
@@ -73,7 +76,8 @@ type Config struct {
 	Remote      bool    // somebody else's terminal: no shell, no files
 	Theme       style.Theme
 	NoMouse     bool
-	In, Out     *os.File // default stdin and stdout; both must be a terminal, and two files
+	In, Out     *os.File  // default stdin and stdout; both must be a terminal, and two files
+	Clipboard   io.Writer // takes the sequences that fill the terminal's clipboard; default Out
 
 	ShowResult time.Duration // how long a finished failover stays in the middle row, default 8 s
 	// Grace bounds how long Run waits for the terminal and the source when it
@@ -92,6 +96,9 @@ func (c Config) withDefaults() Config {
 	if c.Out == nil {
 		c.Out = os.Stdout
 	}
+	if c.Clipboard == nil {
+		c.Clipboard = c.Out
+	}
 	if c.ShowResult == 0 {
 		c.ShowResult = 8 * time.Second
 	}
@@ -104,6 +111,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.CLI.Launched = c.Launched
 	return c
 }
 

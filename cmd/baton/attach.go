@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -107,7 +108,11 @@ func (f *attachFlags) show(cmd *cobra.Command, path, token string, theme style.T
 	}
 	defer tree.close()
 	go tree.runWatch(ctx)
-	src, err := data.New(data.Config{Cluster: path, Nodes: recall(f.servers, path), Token: token, Tree: tree.read, TreeChanged: tree.changed,
+	cli := data.CLI{Flags: "--zk " + strings.Join(f.servers, ",") + " --zk-path " + path}
+	if f.tokenFile != "" {
+		cli.Flags += " --token-file " + f.tokenFile
+	}
+	src, err := data.New(data.Config{Cluster: path, Nodes: recall(f.servers, path), Token: token, CLI: cli, Tree: tree.read, TreeChanged: tree.changed,
 		ZKServers: f.servers, Logger: logger})
 	if err != nil {
 		return err
@@ -117,7 +122,7 @@ func (f *attachFlags) show(cmd *cobra.Command, path, token string, theme style.T
 		return err
 	}
 	defer closeRecord(rec, cmd.ErrOrStderr())
-	cfg := tui.Config{Cluster: path, ReadOnly: !f.actions, Theme: theme, NoMouse: f.console.noMouse, ExportDir: exportDir(), Queues: src, Logger: logger}
+	cfg := tui.Config{Cluster: path, CLI: cli, ReadOnly: !f.actions, Theme: theme, NoMouse: f.console.noMouse, ExportDir: exportDir(), Queues: src, Logger: logger}
 	shown, stop, err := f.serve.start(tee(src, rec), cfg, cmd.ErrOrStderr(), logger)
 	if err != nil {
 		return err

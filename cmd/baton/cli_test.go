@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"baton/demo/cluster/clustertest"
+	"baton/node/adminapi"
 )
 
 // commands lists the subcommands, as the help shows them.
@@ -39,7 +40,7 @@ func commands(t *testing.T) []string {
 // initialised and waits for seconds.
 func TestHelpOnAMuteTerminal(t *testing.T) {
 	all := commands(t)
-	require.Subset(t, all, []string{"demo", "attach", "node", "zk", "status", "send", "receive", "forward", "queues", "browse", "purge", "move", "transfer", "shutdown", "form"})
+	require.Subset(t, all, []string{"demo", "attach", "node", "zk", "status", "send", "receive", "forward", "queues", "browse", "purge", "move", "subscriptions", "unsubscribe", "transfer", "shutdown", "form"})
 	for _, name := range append(all, "") {
 		t.Run(strings.TrimSpace("baton "+name), func(t *testing.T) {
 			args := append(strings.Fields(name), "--help")
@@ -285,6 +286,23 @@ func TestCommandsOnALiveCluster(t *testing.T) {
 		require.Equal(t, outcome{stdout: "0 moved, 2 left: some messages do not say which queue they came from: name the one to move them to\n"},
 			run(t, "", "move", "c", "--back"))
 		require.Equal(t, outcome{stdout: "2 purged\n"}, run(t, "", "purge", "c", "--yes"))
+	})
+	t.Run("durable subscriptions", func(t *testing.T) {
+		me := connect(t, c, "client-id:me")
+		consume(t, me, "/topic/news.>", "activemq.subscriptionName:all the news", "selector:n > 0")
+		require.Regexp(t, `(?m)^"me" +"all the news" +/topic/news\.> +0 +1 +"n > 0"$`, run(t, "", "subscriptions").stdout)
+		run(t, "", "unsubscribe", "me", "all the news", "--yes").refused(t, 1, `a consumer has the subscription "all the news" of client "me"`)
+		require.NoError(t, me.Ask("UNSUBSCRIBE", "", "id:/topic/news.>"))
+		require.Zero(t, baton(t, "x\ny\n", append([]string{"send", "/topic/news.today", "--header", "n=1"}, broker...)...).code)
+		var s adminapi.Subscription
+		require.NoError(t, json.Unmarshal([]byte(run(t, "", "subscriptions", "--json").stdout), &s))
+		require.Equal(t, []any{"me", uint64(2), 0}, []any{s.ClientID, s.Depth, s.Consumers})
+		run(t, "", "unsubscribe", "me", "all the news").refused(t, 2, "--yes")
+		run(t, "", "unsubscribe", "me", "others", "--yes").refused(t, 1, `no such durable subscription: "others" of client "me"`)
+		run(t, "", "unsubscribe", "me").refused(t, 2, "name the client id and the subscription")
+		require.Equal(t, outcome{}, run(t, "", "unsubscribe", "me", "all the news", "--yes"))
+		require.Empty(t, run(t, "", "subscriptions", "--json").stdout)
+		await(t, "its messages go", func() bool { return depth(t, c, s.Queue) == 0 })
 	})
 	t.Run("status of a healthy cluster", func(t *testing.T) {
 		require.NoError(t, c.WaitHealthy(within(t)))

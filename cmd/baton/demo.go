@@ -142,7 +142,7 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError("--fault: %w", err)
 	}
-	f.cluster.ClientProxies = slices.ContainsFunc(faults, func(x cluster.Fault) bool { return x.Name == "cut-clients" })
+	f.cluster.ClientProxies = slices.ContainsFunc(faults, func(x cluster.Fault) bool { return cluster.OnClients(x.Name) })
 	cfg := demo.Config{Cluster: f.cluster, Load: f.load, Faults: faults, For: f.duration}
 	if err := cfg.Validate(); err != nil {
 		return exitError{exitUsage, err}
@@ -156,8 +156,8 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 		return err
 	}
 	defer closeRecord(rec, cmd.ErrOrStderr())
-	if rec != nil {
-		cfg.Watch = func(c *cluster.Cluster, l *load.Load) (func(), error) { return watchHeadless(c, l, rec, nil) }
+	cfg.Watch = func(c *cluster.Cluster, l *load.Load) (func(), error) {
+		return watchHeadless(c, l, f.cli(), f.cluster.BasePort, rec, nil)
 	}
 	r, err := demo.Headless(cmd.Context(), cfg)
 	if err != nil {
@@ -175,21 +175,37 @@ func (f *demoFlags) runHeadless(cmd *cobra.Command) error {
 	return r.Err()
 }
 
-// watchHeadless records a run that nobody looks at.
-func watchHeadless(c *cluster.Cluster, l *load.Load, to *record.Writer, view func() *data.Lesson) (func(), error) {
+// cli is how another terminal acts on this demo.
+func (f *demoFlags) cli() data.CLI {
+	return data.CLI{Launched: true, Flags: chaosFlags(f.cluster.BasePort)}
+}
+
+// watchHeadless records a run that nobody looks at, and takes commands from
+// other terminals. to is nil if it is not to be recorded.
+func watchHeadless(c *cluster.Cluster, l *load.Load, cli data.CLI, base int, to *record.Writer, view func() *data.Lesson) (func(), error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	src, stopTree, err := localSource(ctx, c, &localCluster{c: c, load: l, begun: time.Now()}, view, nil)
+	logger := slog.New(slog.DiscardHandler)
+	src, stopTree, err := localSource(ctx, c, &localCluster{c: c, load: l, begun: time.Now(), cli: cli}, view, logger)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
+	take := func(s *data.Snapshot) {
+		if to != nil {
+			to.Take(s)
+		}
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = src.Run(ctx, to.Take) // ends with ctx
+		_ = src.Run(ctx, take) // ends with ctx
 	}()
+	stopControl := serveControl(base, src, logger)
 	return func() {
-		to.Take(src.Snapshot())
+		stopControl()
+		last := src.Snapshot()
+		take(last)
+		learn(last)
 		cancel()
 		<-done
 		stopTree()
@@ -218,7 +234,7 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 	}
 	logger, closeLog := consoleLog(c.DataDir())
 	defer closeLog()
-	local := &localCluster{c: c, begun: time.Now()}
+	local := &localCluster{c: c, begun: time.Now(), cli: f.cli()}
 	launched := make(chan error, 1)
 	go func() {
 		err := c.Run(ctx)
@@ -238,7 +254,10 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 		src, stopTree, err = localSource(ctx, c, local, lessonView(session), logger)
 	}
 	if err == nil {
+		stopControl := serveControl(f.cluster.BasePort, src, logger)
 		err = f.show(ctx, cmd, tee(src, rec), src, session, theme, logger)
+		stopControl()
+		learn(src.Snapshot())
 		stopTree()
 	}
 	cancel()
@@ -256,7 +275,7 @@ func (f *demoFlags) runConsole(cmd *cobra.Command) error {
 
 // show opens the console on the launched cluster.
 func (f *demoFlags) show(ctx context.Context, cmd *cobra.Command, src tui.Source, queues tui.Queues, session *lesson.Session, theme style.Theme, logger *slog.Logger) error {
-	cfg := tui.Config{Cluster: "demo", Launched: true, Theme: theme, NoMouse: f.console.noMouse, ExportDir: exportDir(), Queues: queues, Logger: logger}
+	cfg := tui.Config{Cluster: "demo", Launched: true, CLI: f.cli(), Theme: theme, NoMouse: f.console.noMouse, ExportDir: exportDir(), Queues: queues, Logger: logger}
 	if session != nil {
 		cfg.Lesson = session
 	}
@@ -316,7 +335,7 @@ func localSource(ctx context.Context, c *cluster.Cluster, local data.Local, view
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg := data.Config{Cluster: "demo", Local: local, Tree: tree.read, TreeChanged: tree.changed, ZKServers: c.ZooKeeper(), Lesson: view, Logger: logger}
+	cfg := data.Config{Cluster: "demo", Local: local, Earlier: earlier(), Tree: tree.read, TreeChanged: tree.changed, ZKServers: c.ZooKeeper(), Lesson: view, Logger: logger}
 	for _, name := range c.NodeNames() {
 		cfg.Nodes = append(cfg.Nodes, data.Endpoint{ID: name, Admin: c.AdminAddresses()[name]})
 	}

@@ -40,10 +40,8 @@ func (f *demoFlags) runLesson(cmd *cobra.Command, l lesson.Lesson) error {
 	cfg := lesson.Config{Cluster: f.cluster, Load: f.load, Progress: func(line string) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%6.1fs  %s\n", time.Since(began).Seconds(), line)
 	}}
-	if rec != nil {
-		cfg.Watch = func(c *cluster.Cluster, ld *load.Load, s *lesson.Session) (func(), error) {
-			return watchHeadless(c, ld, rec, s.View)
-		}
+	cfg.Watch = func(c *cluster.Cluster, ld *load.Load, s *lesson.Session) (func(), error) {
+		return watchHeadless(c, ld, f.cli(), f.cluster.BasePort, rec, s.View)
 	}
 	o, err := lesson.Play(cmd.Context(), l, cfg)
 	if err != nil {

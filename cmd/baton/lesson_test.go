@@ -224,7 +224,7 @@ func TestARunIsRecordedReportedAndReplayed(t *testing.T) {
 			}
 			Candidates []any
 		}
-		Actions []struct{ Text, CLI string }
+		Actions []struct{ Text, CLI, Fault string }
 	}
 	require.NoError(t, json.Unmarshal([]byte(o.stdout), &got))
 	require.Equal(t, "healthy", got.Health)
@@ -239,7 +239,8 @@ func TestARunIsRecordedReportedAndReplayed(t *testing.T) {
 		require.NotEmpty(t, p.Why)
 	}
 	require.NotEmpty(t, got.Actions)
-	require.Contains(t, got.Actions[0].CLI, "--fault kill:n")
+	require.Contains(t, got.Actions[0].CLI, "baton chaos kill n")
+	require.Contains(t, got.Actions[0].Fault, "--fault kill:n")
 	require.Contains(t, baton(t, "", "report", file, "--markdown").stdout, "| phase | took ms |")
 	require.Contains(t, baton(t, "", "report", file).stdout, "Failover 1: kill n")
 	require.Regexp(t, `(?m)^ *0s +\d+ +\d+ `, baton(t, "", "report", file, "--use").stdout, "goroutines and memory of the console at the start")

@@ -20,6 +20,7 @@ import (
 type localCluster struct {
 	c     *cluster.Cluster
 	begun time.Time // of the run, from which plans of faults count
+	cli   data.CLI
 
 	mu   sync.Mutex
 	load *load.Load
@@ -72,6 +73,14 @@ func (l *localCluster) Processes() []data.Process {
 	return out
 }
 
+// Supports implements data.Supporter.
+func (l *localCluster) Supports(action string) (bool, string) {
+	if cluster.OnClients(action) && !l.c.ProxiesClients() {
+		return false, cluster.ErrNoClientProxy.Error()
+	}
+	return true, ""
+}
+
 // Do implements data.Local.
 func (l *localCluster) Do(ctx context.Context, action, node string) error {
 	switch action {
@@ -95,12 +104,24 @@ func (l *localCluster) Do(ctx context.Context, action, node string) error {
 		return l.c.Delay(node)
 	case data.ActionThrottle:
 		return l.c.Throttle(node)
+	case data.ActionDelayZK:
+		return l.c.DelayZooKeeper(node)
+	case data.ActionDelayClients:
+		return l.c.DelayClients(node)
+	case data.ActionThrottleClients:
+		return l.c.ThrottleClients(node)
 	case data.ActionFillDisk:
 		return l.c.FillDisk(node)
 	case data.ActionSlowDisk:
 		return l.c.SlowDisk(node)
 	case data.ActionWipe:
 		return l.c.Wipe(node)
+	case data.ActionPowerLoss:
+		return l.c.PowerLoss(node)
+	case data.ActionBlackout:
+		return l.c.PowerLoss("")
+	case data.ActionStartAll:
+		return l.c.StartAll()
 	case data.ActionHeal:
 		return l.c.Heal(node)
 	case data.ActionTransfer:
@@ -168,25 +189,33 @@ func (l *localCluster) ProcessLogs(name string, after uint64) ([]data.LogLine, u
 	return out, dropped
 }
 
-// Notes implements data.Noter: what was done to the cluster, with the form in
-// which a plan of faults would do it again.
+// Notes implements data.Noter: what was done to the cluster, with the command
+// that does the same and the form in which a plan of faults would do it again.
 func (l *localCluster) Notes(after uint64) ([]adminapi.Event, uint64) {
 	entries, _ := l.c.Events(after)
 	var out []adminapi.Event
 	for _, e := range entries {
 		after = e.Seq
-		if e.Kind != cluster.KindFault {
-			continue
+		if e.Kind == cluster.KindFault {
+			out = append(out, l.note(e))
 		}
-		ev := adminapi.Event{At: e.At, Kind: data.KindConsole, Text: "you: " + e.Text, Seq: e.Seq}
-		name, target, _ := strings.Cut(e.Text, " ")
-		if v, ok := data.VerbByName(name); ok && l.c.Has(target) {
-			ev.Node = target
-			ev.Fields = map[string]string{"cli": v.Twin(true, target, e.At.Sub(l.begun))}
-		}
-		out = append(out, ev)
 	}
 	return out, after
+}
+
+func (l *localCluster) note(e cluster.Entry) adminapi.Event {
+	f := e.Fault
+	ev := adminapi.Event{At: e.At, Kind: data.KindConsole, Text: "you: " + e.Text, Seq: e.Seq, Fields: map[string]string{}}
+	if l.c.Has(f.Node) {
+		ev.Node = f.Node
+	}
+	v, ok := data.VerbByFault(f.Name)
+	if whole := v.Reach == data.ReachCluster; ok && (whole || ev.Node != "") {
+		ev.Fields[data.FieldCommand] = v.Command(l.cli, f.Node, "")
+	}
+	f.At = max(0, e.At.Sub(l.begun)).Round(100 * time.Millisecond)
+	ev.Fields[data.FieldPlan] = "--fault " + f.String()
+	return ev
 }
 
 // Links implements data.Linked.

@@ -96,8 +96,8 @@ With a terminal and no subcommand it runs the demo: three nodes on this machine.
 		return usageError("%w (see: %s --help)", err, cmd.CommandPath())
 	})
 	root.AddCommand(demo, nodeCommand(), zkCommand(), statusCommand(), sendCommand(), receiveCommand(), forwardCommand(),
-		queuesCommand(), browseCommand(), purgeCommand(), moveCommand(),
-		transferCommand(), shutdownCommand(), formCommand(), attachCommand(), replayCommand(), reportCommand(), traceCommand(), benchCommand(), storeCommand())
+		queuesCommand(), browseCommand(), purgeCommand(), moveCommand(), subscriptionsCommand(), unsubscribeCommand(),
+		transferCommand(), shutdownCommand(), chaosCommand(), formCommand(), attachCommand(), replayCommand(), reportCommand(), traceCommand(), benchCommand(), storeCommand())
 	for _, c := range root.Commands() {
 		bindSettings(c)
 	}

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 		if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
 			return 1, fmt.Errorf("build the command: %w\n%s", err, out)
 		}
-		if err := os.Setenv(builtAs, bin); err != nil {
+		if err := errors.Join(os.Setenv(builtAs, bin), os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))); err != nil {
 			return 1, err
 		}
 		return m.Run(), nil

@@ -422,3 +422,33 @@ func TestCompareChains(t *testing.T) {
 		})
 	}
 }
+
+// Every kind of link can be slow or narrow, and is as it was when it is healed.
+func TestDisturbedLinks(t *testing.T) {
+	cfg := config(t, "")
+	cfg.ClientProxies = true
+	c := launch(t, cfg)
+	disturbed := func() (delayed, narrow []string) {
+		for _, p := range c.Links() {
+			if p.Delay > 0 {
+				delayed = append(delayed, p.Name)
+			}
+			if p.Rate > 0 {
+				narrow = append(narrow, p.Name)
+			}
+		}
+		slices.Sort(delayed)
+		return delayed, narrow
+	}
+	for _, f := range []string{"delay:n2", "delay-zookeeper:n2", "delay-clients:n2", "throttle-clients:n2"} {
+		require.Equal(t, "n2", inject(t, c, f))
+	}
+	delayed, narrow := disturbed()
+	require.Equal(t, []string{"clients->n2", "n1->n2", "n2->n1", "n2->n3", "n2->zookeeper1", "n3->n2"}, delayed)
+	require.Equal(t, []string{"clients->n2"}, narrow)
+	inject(t, c, "heal:n2")
+	delayed, narrow = disturbed()
+	require.Empty(t, append(delayed, narrow...))
+	require.ErrorIs(t, cluster.Config{}.CheckFault(cluster.Fault{Name: "delay-clients", Node: "n2"}), cluster.ErrNoClientProxy)
+	require.ErrorIs(t, c.DelayZooKeeper("n9"), cluster.ErrUnknownNode)
+}

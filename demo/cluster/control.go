@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -81,14 +82,15 @@ func (c *Cluster) Logs(name string, after uint64) (lines []supervisor.Line, drop
 }
 
 // fault notes in log and tracker what is about to be done to a node.
-func (c *Cluster) fault(cause, node string) {
+func (c *Cluster) fault(cause, node string, f Fault) {
 	now := time.Now()
 	c.tracker.Fault(now, cause, node)
-	c.log.add(Entry{At: now, Source: "demo", Kind: KindFault, Text: cause})
+	c.log.add(Entry{At: now, Source: "demo", Kind: KindFault, Text: cause, Fault: f})
 }
 
-func (c *Cluster) mend(text string) {
-	c.log.add(Entry{At: time.Now(), Source: "demo", Kind: KindFault, Text: text})
+// mend notes what deposes nobody, and so opens no failover.
+func (c *Cluster) mend(text string, f Fault) {
+	c.log.add(Entry{At: time.Now(), Source: "demo", Kind: KindFault, Text: text, Fault: f})
 }
 
 func (c *Cluster) act(verb, name string, breaks bool, do func(*supervisor.Process) error) error {
@@ -100,9 +102,9 @@ func (c *Cluster) act(verb, name string, breaks bool, do func(*supervisor.Proces
 		if !p.Status().State.Alive() {
 			return fmt.Errorf("%s %s: %w", verb, name, supervisor.ErrNotRunning)
 		}
-		c.fault(verb+" "+name, name)
+		c.fault(verb+" "+name, name, Fault{Name: verb, Node: name})
 	} else {
-		c.mend(verb + " " + name)
+		c.mend(verb+" "+name, Fault{Name: verb, Node: name})
 	}
 	return do(p)
 }
@@ -141,7 +143,7 @@ func (c *Cluster) Start(name string) error {
 // KillAll kills all nodes at once.
 func (c *Cluster) KillAll() error {
 	leader, _ := c.tracker.Leader()
-	c.fault("kill all", leader)
+	c.fault("kill all", leader, Fault{Name: "kill-all"})
 	return c.each(func(m *member) error {
 		if err := m.proc.Kill(); !errors.Is(err, supervisor.ErrNotRunning) {
 			return err
@@ -152,7 +154,7 @@ func (c *Cluster) KillAll() error {
 
 // StartAll starts every node that is down. It resumes none and heals nothing.
 func (c *Cluster) StartAll() error {
-	c.mend("start every node that is down")
+	c.mend("start every node that is down", Fault{Name: "restart"})
 	return c.each(func(m *member) error {
 		if m.proc.Status().State.Alive() {
 			return nil
@@ -163,7 +165,7 @@ func (c *Cluster) StartAll() error {
 
 // ResumeAll lets every paused process go on.
 func (c *Cluster) ResumeAll() error {
-	c.mend("resume every paused process")
+	c.mend("resume every paused process", Fault{Name: "resume"})
 	errs := []error{c.each(func(m *member) error { return resumePaused(m.proc) })}
 	for _, s := range c.zk.servers() {
 		errs = append(errs, resumePaused(s.proc))
@@ -198,7 +200,7 @@ func (c *Cluster) Cut(name string) error {
 	if c.cfg.Direct {
 		return fmt.Errorf("cut %s: %w", name, ErrDirect)
 	}
-	c.fault("cut "+name, name)
+	c.fault("cut "+name, name, Fault{Name: "cut", Node: name})
 	c.mu.Lock()
 	c.cut[name] = true
 	c.mu.Unlock()
@@ -222,7 +224,7 @@ func (c *Cluster) CutZooKeeper(name string) error {
 	if c.cfg.Direct {
 		return fmt.Errorf("cut ZooKeeper from %s: %w", name, ErrDirect)
 	}
-	c.mend("cut-zookeeper " + name) // nobody is deposed by this, so it opens no failover
+	c.mend("cut-zookeeper "+name, Fault{Name: "cut-zookeeper", Node: name})
 	for _, p := range m.zk {
 		p.Cut(supervisor.CutSilent)
 	}
@@ -237,9 +239,9 @@ func (c *Cluster) Heal(name string) error {
 		if _, err := c.member(name); err != nil {
 			return fmt.Errorf("heal %s: %w", name, err)
 		}
-		c.mend("heal " + name)
+		c.mend("heal "+name, Fault{Name: "heal", Node: name})
 	} else {
-		c.mend("heal everything")
+		c.mend("heal everything", Fault{Name: "heal"})
 	}
 	c.mu.Lock()
 	for n := range c.cut {
@@ -254,12 +256,7 @@ func (c *Cluster) Heal(name string) error {
 	c.mu.Unlock()
 	for _, m := range c.members {
 		if name == "" || m.name == name {
-			for _, p := range m.zk {
-				p.Heal()
-			}
-			if m.clients != nil {
-				m.clients.Heal()
-			}
+			m.healLinks()
 		}
 	}
 	for l, p := range c.links {
@@ -278,6 +275,19 @@ func (c *Cluster) Heal(name string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// healLinks ends what was done to the links to ZooKeeper and of the clients.
+func (m *member) healLinks() {
+	own := m.zk
+	if m.clients != nil {
+		own = append(slices.Clone(own), m.clients)
+	}
+	for _, p := range own {
+		p.Heal()
+		p.Delay(0)
+		p.Throttle(0)
+	}
 }
 
 // Links returns the state of every proxy: replication first, then ZooKeeper and clients.
@@ -354,6 +364,6 @@ func (c *Cluster) Transfer(ctx context.Context, to string) error {
 	if to != "" {
 		cause += " to " + to
 	}
-	c.fault(cause, leader)
+	c.fault(cause, leader, Fault{Name: "transfer", Node: to})
 	return m.api.Transfer(ctx, to)
 }

@@ -48,7 +48,7 @@ func (c *Cluster) onDisk(verb, name string, change func(*drill)) error {
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", verb, name, err)
 	}
-	c.mend(verb + " " + name) // whether a leader hands over because of it is its own choice
+	c.mend(verb+" "+name, Fault{Name: verb, Node: name}) // whether a leader hands over because of it is its own choice
 	if err := c.setDrill(m, change); err != nil {
 		return fmt.Errorf("%s %s: %w", verb, name, err)
 	}
@@ -96,12 +96,12 @@ func (c *Cluster) PowerLoss(name string) error {
 	if err != nil {
 		return fmt.Errorf("power-loss: %w", err)
 	}
-	cause, node := "power-loss "+name, name
+	cause, node, f := "power-loss "+name, name, Fault{Name: "power-loss", Node: name}
 	if name == "" {
-		cause = "blackout"
+		cause, f = "blackout", Fault{Name: "blackout"}
 		node, _ = c.tracker.Leader()
 	}
-	c.fault(cause, node)
+	c.fault(cause, node, f)
 	now := time.Now().Format(time.RFC3339Nano)
 	errs := make([]error, len(hit))
 	var all sync.WaitGroup
@@ -153,7 +153,7 @@ func (c *Cluster) Wipe(name string) error {
 	if err != nil {
 		return fmt.Errorf("wipe %s: %w", name, err)
 	}
-	c.fault("wipe "+name, name)
+	c.fault("wipe "+name, name, Fault{Name: "wipe", Node: name})
 	if err := m.proc.Kill(); err != nil && !errors.Is(err, supervisor.ErrNotRunning) {
 		return fmt.Errorf("wipe %s: %w", name, err)
 	}

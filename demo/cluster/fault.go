@@ -30,8 +30,12 @@ func FaultNames() []string {
 
 // NodeFaultNames are the faults that name a node: kill:n2.
 func NodeFaultNames() []string {
-	return []string{"kill", "pause", "stop", "start", "cut", "cut-zookeeper", "cut-clients", "delay", "throttle", "fill-disk", "slow-disk", "power-loss", "wipe", "resume", "heal", "transfer"}
+	return []string{"kill", "pause", "stop", "start", "cut", "cut-zookeeper", "cut-clients", "delay", "throttle",
+		"delay-zookeeper", "delay-clients", "throttle-clients", "fill-disk", "slow-disk", "power-loss", "wipe", "resume", "heal", "transfer"}
 }
+
+// OnClients says whether a fault needs the proxies in front of the clients.
+func OnClients(name string) bool { return strings.HasSuffix(name, "-clients") }
 
 // String is the form that ParseFaults reads.
 func (f Fault) String() string {
@@ -100,7 +104,7 @@ func (c Config) CheckFault(f Fault) error {
 	if f.Node == ZooKeeperName && len(c.ZooKeeper) > 0 {
 		return fmt.Errorf("%w: %s: %w", ErrFault, f, ErrExternal)
 	}
-	if f.Name == "cut-clients" && !c.ClientProxies {
+	if OnClients(f.Name) && !c.ClientProxies {
 		return fmt.Errorf("%w: %s: %w", ErrFault, f, ErrNoClientProxy)
 	}
 	if f.Node == "" {
@@ -175,6 +179,12 @@ func (c *Cluster) Inject(ctx context.Context, f Fault) (node string, err error) 
 		return f.Node, c.Delay(f.Node)
 	case "throttle":
 		return f.Node, c.Throttle(f.Node)
+	case "delay-zookeeper":
+		return f.Node, c.DelayZooKeeper(f.Node)
+	case "delay-clients":
+		return f.Node, c.DelayClients(f.Node)
+	case "throttle-clients":
+		return f.Node, c.ThrottleClients(f.Node)
 	case "fill-disk":
 		return f.Node, c.FillDisk(f.Node)
 	case "slow-disk":

@@ -8,7 +8,7 @@ import (
 	"baton/node/supervisor"
 )
 
-// What a disturbed replication link does.
+// What a disturbed link does.
 const (
 	DelayAmount    = 200 * time.Millisecond
 	ThrottleAmount = 64 << 10 // bytes per second, each way
@@ -17,17 +17,26 @@ const (
 // ErrNoClientProxy says that clients dial the nodes directly here.
 var ErrNoClientProxy = errors.New("cluster: clients dial the nodes directly here; their links cannot be cut")
 
+// ProxiesClients says whether the links of clients can be cut.
+func (c *Cluster) ProxiesClients() bool { return c.cfg.ClientProxies && !c.cfg.Direct }
+
 // CutClients makes the clients of a node hear nothing; the cluster does not notice.
 func (c *Cluster) CutClients(name string) error {
+	return c.onClients("cut-clients", name, func(p *supervisor.Proxy) { p.Cut(supervisor.CutSilent) })
+}
+
+// onClients does something to the links of a node's clients. Nobody is deposed
+// by it, so it opens no failover.
+func (c *Cluster) onClients(verb, name string, do func(*supervisor.Proxy)) error {
 	m, err := c.member(name)
 	if err != nil {
-		return fmt.Errorf("cut the clients of %s: %w", name, err)
+		return fmt.Errorf("%s %s: %w", verb, name, err)
 	}
 	if m.clients == nil {
-		return fmt.Errorf("cut the clients of %s: %w", name, ErrNoClientProxy)
+		return fmt.Errorf("%s %s: %w", verb, name, ErrNoClientProxy)
 	}
-	c.mend("cut-clients " + name) // nobody is deposed by this, so it opens no failover
-	m.clients.Cut(supervisor.CutSilent)
+	c.mend(verb+" "+name, Fault{Name: verb, Node: name})
+	do(m.clients)
 	return nil
 }
 
@@ -41,11 +50,37 @@ func (c *Cluster) Throttle(name string) error {
 	return c.disturb("throttle", name, func(p *supervisor.Proxy) { p.Throttle(ThrottleAmount) })
 }
 
+// DelayZooKeeper makes a node's links to ZooKeeper slow, both ways.
+func (c *Cluster) DelayZooKeeper(name string) error {
+	m, err := c.member(name)
+	if err != nil {
+		return fmt.Errorf("delay ZooKeeper for %s: %w", name, err)
+	}
+	if c.cfg.Direct {
+		return fmt.Errorf("delay ZooKeeper for %s: %w", name, ErrDirect)
+	}
+	c.mend("delay-zookeeper "+name, Fault{Name: "delay-zookeeper", Node: name})
+	for _, p := range m.zk {
+		p.Delay(DelayAmount)
+	}
+	return nil
+}
+
+// DelayClients makes the links of a node's clients slow, both ways.
+func (c *Cluster) DelayClients(name string) error {
+	return c.onClients("delay-clients", name, func(p *supervisor.Proxy) { p.Delay(DelayAmount) })
+}
+
+// ThrottleClients makes the links of a node's clients narrow, both ways.
+func (c *Cluster) ThrottleClients(name string) error {
+	return c.onClients("throttle-clients", name, func(p *supervisor.Proxy) { p.Throttle(ThrottleAmount) })
+}
+
 func (c *Cluster) disturb(verb, name string, do func(*supervisor.Proxy)) error {
 	if _, err := c.member(name); err != nil {
 		return fmt.Errorf("%s %s: %w", verb, name, err)
 	}
-	c.mend(verb + " " + name)
+	c.mend(verb+" "+name, Fault{Name: verb, Node: name})
 	for l, p := range c.links {
 		if l.from == name || l.to == name {
 			do(p)

@@ -21,6 +21,7 @@ type Entry struct {
 	Kind   string // adminapi's kinds, or one of this package
 	Text   string
 	Event  *adminapi.Event // nil if no node wrote it
+	Fault  Fault           // of KindFault: what a plan would do again; At is 0
 }
 
 // entriesMax bounds the log.

@@ -204,7 +204,7 @@ func (c *Cluster) allZooKeeper(ctx context.Context, verb string) error {
 	if len(c.zk.servers()) == 1 { // with the words and errors of a process
 		return c.onZooKeeper(verb, c.zk.servers()[0].name)
 	}
-	c.mend(verb + " every ZooKeeper server") // nobody is deposed by this, so it opens no failover
+	c.mend(verb+" every ZooKeeper server", Fault{Name: verb + "-zookeeper"})
 	switch verb {
 	case "start":
 		return c.zk.start(ctx)

@@ -85,7 +85,11 @@
 // session's window, and the gate that all sessions share), and for room in
 // queues with limits and in the store. Who waits for room waits for consumers,
 // whose acks may be behind it on the same connection; so that is held aside,
-// within bounds, while the connection is read on, and refused after a time.
+// within bounds, while the connection is read on, and refused after a time. What
+// the session sends to other places overtakes it, its receipt too: a receipt
+// says nothing about the frames before. At the bound a connection that consumes
+// is still read, and what it sends is refused; any other is not read. A client
+// that is lost leaves what is held aside where it is: it was sent.
 // Consumers are independent of each other: one that does not settle, or not
 // read, gets no more messages than its prefetch and its output buffer hold.
 //

@@ -124,7 +124,7 @@ func TestNoRoomInTime(t *testing.T) {
 		p.send(t, "q", "first")
 		began := time.Now()
 		p.send(t, "q", "second")
-		p.send(t, "r", "third") // waits for the one before it
+		p.send(t, "r", "third")
 		require.NoError(t, p.sess.Finish())
 		require.Equal(t, 10*time.Second, time.Since(began))
 		out := p.outcomes()
@@ -191,23 +191,145 @@ func TestTransactionWaitsForRoom(t *testing.T) {
 	}
 }
 
-// A session that ends while it waits leaves nothing behind.
-func TestLeavingWhileWaiting(t *testing.T) {
+// What goes elsewhere does not wait for a full queue; what goes to the same
+// place does, though there were room for it alone.
+func TestFullQueueHoldsBackOnlyItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := brokertest.NewLog()
-		b := log.Broker(t, limited(policy.Limits{Messages: 1, Wait: time.Hour}))
-		p := attach(t, b)
-		for i := range 3 {
-			p.send(t, "q", fmt.Sprint(i))
+		b := log.Broker(t, limited(policy.Limits{Messages: 2, Wait: time.Minute}))
+		p, c := attach(t, b), attach(t, b)
+		send := func(destinations, body string) {
+			t.Helper()
+			to, err := destination.Append(nil, destinations)
+			require.NoError(t, err)
+			require.NoError(t, p.sess.Send(to, record.Message{Priority: 4, Body: []byte(body)}, "", body))
+			require.NoError(t, p.sess.Flush())
 		}
-		synctest.Wait()
-		require.Equal(t, 1, row(b, "q").BlockedProducers)
-		p.sess.Close(true)
-		synctest.Wait()
-		require.Zero(t, row(b, "q").BlockedProducers)
-		require.Equal(t, 1, log.Depth("q"))
+		confirmed := func() (all []string) {
+			synctest.Wait()
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			for _, receipt := range p.settled {
+				if receipt != "" {
+					all = append(all, receipt)
+				}
+			}
+			return all
+		}
+		send("/queue/q", "q1")
+		send("/queue/q", "q2")
+		send("/queue/q,/queue/r", "both") // waits for q
+		send("/queue/s", "s1")
+		send("/queue/r", "r1") // behind the one that goes to both
+		send("/topic/t", "t1")
+		require.Equal(t, []string{"q1", "q2", "s1", "t1"}, confirmed())
+		require.NoError(t, p.sess.Begin("x", ""))
+		require.NoError(t, p.sess.Send(queueNamed("s"), record.Message{Priority: 4, Body: []byte("s2")}, "x", ""))
+		require.NoError(t, p.sess.Commit("x", "commit s"))
+		require.NoError(t, p.sess.Begin("y", ""))
+		for _, queue := range []string{"u", "q", "u"} {
+			require.NoError(t, p.sess.Send(queueNamed(queue), record.Message{Priority: 4, Body: []byte("y")}, "y", ""))
+		}
+		require.NoError(t, p.sess.Commit("y", "commit y"))
+		send("/queue/u", "u1") // behind the transaction
+		require.Equal(t, []string{"commit s"}, confirmed()[4:])
+		require.Equal(t, []int{2, 0, 2, 0}, []int{log.Depth("q"), log.Depth("r"), log.Depth("s"), log.Depth("u")})
+
+		sub := c.subscribe(t, "q", broker.Individual, 1)
+		for _, want := range []string{"q1", "q2", "both", "y"} {
+			d := c.take(t, 1)[0]
+			require.Equal(t, want, string(d.Message.Body))
+			require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", ""))
+			require.NoError(t, c.sess.Flush())
+		}
+		require.Subset(t, confirmed(), []string{"both", "r1", "commit y"})
+		for queue, want := range map[string][]string{"r": {"both", "r1"}, "u": {"y", "y", "u1"}} {
+			sub := c.subscribe(t, queue, broker.Individual, 10)
+			for _, body := range want {
+				d := c.take(t, 1)[0]
+				require.Equal(t, body, string(d.Message.Body), queue)
+				require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", ""))
+				require.NoError(t, c.sess.Flush())
+			}
+		}
+		require.Contains(t, confirmed(), "u1")
 		b.Close()
 	})
+}
+
+// A client that has messages to acknowledge is read on, whatever it sends: the
+// acknowledgement behind all that may be what makes room.
+func TestAcksBehindAFloodToAFullQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := brokertest.NewLog()
+		b := log.Broker(t, func(c *broker.Config) {
+			limited(policy.Limits{Messages: 1, Wait: time.Hour})(c)
+			c.InFlight = 10
+		})
+		c := attach(t, b)
+		sub := c.subscribe(t, "q", broker.Individual, 1)
+		c.send(t, "q", "first")
+		began := time.Now()
+		for i := range 100 {
+			c.send(t, "q", fmt.Sprint(i))
+		}
+		d := c.take(t, 1)[0]
+		require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", "ack"))
+		require.NoError(t, c.sess.Flush())
+		synctest.Wait()
+		require.LessOrEqual(t, time.Since(began), 2*time.Second, "not as long as room is waited for")
+		out := c.outcomes()
+		require.NoError(t, out["ack"])
+		require.NoError(t, out["0"], "the ack has made room for it")
+		require.ErrorIs(t, out["99"], broker.ErrFull)
+		require.ErrorContains(t, out["99"], "10 messages of this connection")
+		require.Equal(t, "0", string(c.take(t, 1)[0].Message.Body))
+		c.sess.Abort()
+		b.Close()
+	})
+}
+
+// A client that is lost while its messages wait for room has sent them: they
+// are stored when there is room in time, and its consumers do not stand in the
+// way. Only the end of the leadership ends that, for then they are in doubt.
+func TestLeavingWhileWaiting(t *testing.T) {
+	for _, leads := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			log := brokertest.NewLog()
+			b := log.Broker(t, limited(policy.Limits{Messages: 1, Wait: time.Hour}))
+			p, c := attach(t, b), attach(t, b)
+			p.subscribe(t, "q", broker.Individual, 1)
+			p.send(t, "q", "0")
+			p.take(t, 1)
+			require.NoError(t, p.sess.Begin("t", ""))
+			require.NoError(t, p.sess.Send(queueNamed("q"), record.Message{Priority: 4, Body: []byte("1")}, "t", ""))
+			require.NoError(t, p.sess.Commit("t", ""))
+			p.send(t, "q", "2")
+			synctest.Wait()
+			require.Equal(t, 1, row(b, "q").BlockedProducers)
+			require.NoError(t, p.sess.Leave(true))
+			var closing sync.WaitGroup
+			closing.Go(func() { p.sess.Close(true) })
+			synctest.Wait()
+			require.Equal(t, 1, row(b, "q").BlockedProducers)
+			if leads {
+				sub := c.subscribe(t, "q", broker.Individual, 1)
+				for i := range 3 {
+					d := c.take(t, 1)[0]
+					require.Equal(t, fmt.Sprint(i), string(d.Message.Body))
+					require.NoError(t, c.sess.Ack(sub, broker.Ref{Tag: d.Tag}, "", ""))
+					require.NoError(t, c.sess.Flush())
+				}
+			} else {
+				p.sess.Abort()
+			}
+			closing.Wait()
+			synctest.Wait()
+			require.Zero(t, row(b, "q").BlockedProducers)
+			require.Zero(t, b.Stats().TransactionBytes)
+			b.Close()
+		})
+	}
 }
 
 // A client that sends ahead into a full queue costs bounded memory.

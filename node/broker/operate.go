@@ -255,15 +255,12 @@ func (b *Broker) DurableSubscriptions() []adminapi.Subscription {
 		queue := b.newDurable(d).queue
 		out[i] = adminapi.Subscription{ClientID: d.ClientID, Name: d.Name, Selector: d.Selector, NoLocal: d.NoLocal, Queue: queue,
 			Destination: destination.Destination{Kind: destination.Topic, Name: d.Destination}.String()}
-		lanes, err := b.indexLanes(queue)
-		if err != nil {
-			continue // nothing was ever published to it
-		}
-		for _, l := range lanes {
-			out[i].Depth += l.Depth
-		}
 		if q := b.find(queue); q != nil {
 			out[i].Consumers = q.consumed()
+		}
+		lanes, _ := b.indexLanes(queue) // none if nothing was ever published to it
+		for _, l := range lanes {
+			out[i].Depth += l.Depth
 		}
 	}
 	return out

@@ -290,7 +290,9 @@ func TestRemoveDurable(t *testing.T) {
 
 	c := attach(t, b)
 	c.sess.Identify("c")
-	_, err := c.sess.Subscribe(broker.SubscribeOptions{From: []destination.Destination{{Kind: destination.Topic, Name: "t.>", Pattern: true}}, Durable: "used", Prefetch: 1})
+	sub, err := c.sess.Subscribe(broker.SubscribeOptions{From: []destination.Destination{{Kind: destination.Topic, Name: "t.>", Pattern: true}}, Durable: "used", Prefetch: 1})
 	require.NoError(t, err)
+	c.sess.Start(sub)
+	require.Equal(t, 1, b.DurableSubscriptions()[0].Consumers, "its client is there, though nothing was ever published")
 	require.ErrorIs(t, b.RemoveDurable(context.Background(), "c", "used"), broker.ErrInUse)
 }

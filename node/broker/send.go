@@ -3,13 +3,13 @@ package broker
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"baton/node/broker/destination"
 	"baton/node/broker/policy"
 	"baton/store/record"
+	"baton/store/record/reuse"
 )
 
 // target is a queue of the log that a message goes to.
@@ -97,25 +97,7 @@ func (s *Session) routed(m record.Message, size int, tx, receipt string) error {
 		}
 		return s.added(Op{OpSend, receipt, true})
 	}
-	op := Op{OpSend, receipt, len(s.router.targets) == 0}
-	if s.mustWait(s.router.demands, !op.Local) {
-		if err := s.Flush(); err != nil { // what was gathered goes first
-			s.router.drop()
-			return err
-		}
-		x := &parcel{g: &group{ops: []Op{op}}, demands: slices.Clone(s.router.demands), until: s.b.cfg.Now().Add(s.router.wait)}
-		s.router.addTo(&x.g.unit, m, 0)
-		return s.park(x)
-	}
-	s.unit.reserved = merge(s.unit.reserved, s.router.demands)
-	s.router.addTo(&s.unit, m, s.hint)
-	return s.added(op)
-}
-
-// mustWait reserves room, unless nothing is to be stored. If there is none, or
-// something waits for it already, what is to be sent must wait, too.
-func (s *Session) mustWait(demands []demand, stored bool) bool {
-	return s.parked.some() || stored && s.reserve(demands) != nil
+	return s.sendOrPark(m, Op{OpSend, receipt, len(s.router.targets) == 0})
 }
 
 // begin forgets the message before.
@@ -278,7 +260,7 @@ func (r *router) addTo(u *unit, m record.Message, hint int) {
 			r.message.Queue = destination.Lane(t.queue, m.Priority)
 		}
 		if u.batch == nil {
-			u.batch = record.NewBatch(max(hint, len(m.Body)+1024))
+			u.batch = reuse.NewBatch(max(hint, len(m.Body)+1024))
 		}
 		u.batch.Add(record.TypeEnqueue, r.encode)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"baton/node/broker/destination"
 	"baton/store/record"
+	"baton/store/record/reuse"
 )
 
 // Kind of an operation.
@@ -46,8 +47,10 @@ type Session struct {
 	router  *router
 	message record.Message // the one that is being sent
 	scratch []byte
-	subs    []*Subscription
-	aliases map[destination.Destination]*temporary // of this session
+	// placesOf is scratch: where that message goes.
+	placesOf []string
+	subs     []*Subscription
+	aliases  map[destination.Destination]*temporary // of this session
 	// identity is the client id, "" if the client gave none.
 	identity string
 
@@ -127,7 +130,7 @@ func (u *unit) seal() *record.Batch {
 			continue
 		}
 		if u.batch == nil {
-			u.batch = record.NewBatch(64 + len(a.lane.name) + 6*len(a.entries))
+			u.batch = reuse.NewBatch(64 + len(a.lane.name) + 6*len(a.entries))
 		}
 		addAck(u.batch, a)
 	}
@@ -354,14 +357,13 @@ func (s *Session) Abort() {
 	s.parked.changed.Broadcast()
 }
 
-// Close proposes what is left, unless the session is aborted, rolls open
+// Leave proposes what is left, unless the session is aborted, rolls open
 // transactions back and ends the subscriptions. Acks that await their commit
 // stay as they are. broken says that the client did not mean to leave: the
 // message that each consumer was at may be the reason, and counts as delivered
 // in vain.
-func (s *Session) Close(broken bool) error {
+func (s *Session) Leave(broken bool) error {
 	err := s.Flush()
-	s.Abort()
 	s.closeTransactions()
 	why := unsettled
 	if broken {
@@ -371,6 +373,15 @@ func (s *Session) Close(broken bool) error {
 		sub.stop(why)
 	}
 	s.subs = nil
+	return err
+}
+
+// Close is Leave, and ends the session when nothing waits for room in a queue
+// any more, or by Abort: a client that is gone may count on what it sent.
+func (s *Session) Close(broken bool) error {
+	err := s.Leave(broken)
+	s.awaitParked()
+	s.Abort()
 	s.closeTemporaries()
 	return err
 }

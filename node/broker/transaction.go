@@ -27,6 +27,7 @@ type transaction struct {
 	unit
 	nacks   []ackSet
 	demands []demand // of what it sends, in queues with limits
+	places  []string // that it goes to; some more than once
 	wait    time.Duration
 	bytes   int
 	// refused says why it cannot be committed any more. Its content is gone then;
@@ -79,8 +80,10 @@ func (s *Session) Commit(name, receipt string) error {
 	}
 	ops := []Op{{OpCommit, receipt, false}}
 	if t.batch != nil || len(t.published) > 0 { // acks alone need no room
-		if s.mustWait(t.demands, t.batch != nil) {
-			return s.park(&parcel{g: &group{ops: ops, unit: t.unit}, t: t, demands: t.demands, until: s.b.cfg.Now().Add(t.wait)})
+		slices.Sort(t.places)
+		if t.places = slices.Compact(t.places); s.mustWait(t.places, t.demands, t.batch != nil) {
+			return s.park(&parcel{g: &group{ops: ops, unit: t.unit}, t: t, stored: t.batch != nil, places: t.places,
+				demands: t.demands, until: s.b.cfg.Now().Add(t.wait)})
 		}
 	}
 	return s.proposeTransaction(t, ops, t.demands)
@@ -179,6 +182,7 @@ func (s *Session) sendIn(name string, m record.Message, size int) error {
 		}
 		t.demands = merge(t.demands, s.router.demands)
 		t.wait = max(t.wait, s.router.wait)
+		t.places = s.router.places(t.places)
 		s.router.addTo(&t.unit, m, 0)
 		return nil
 	})
@@ -229,7 +233,7 @@ func (t *transaction) rollBack(b *Broker, toConsumers bool) {
 		set.lane.q.restore(set.entries, toConsumers)
 	}
 	b.inTransaction.Add(int64(-t.bytes))
-	t.unit, t.nacks, t.demands, t.bytes = unit{}, nil, nil, 0
+	t.unit, t.nacks, t.demands, t.places, t.bytes = unit{}, nil, nil, nil, 0
 }
 
 // expire rolls back a transaction that is open for too long. Its consumer has

@@ -14,6 +14,16 @@ const (
 	bodyKeep  = 64 << 10 // a larger body buffer is not kept for the next frame
 )
 
+// Room is memory that large bodies share, whose decoders ask for it before they
+// read them. A body of up to 64 KiB needs none.
+type Room interface {
+	// Take sets n bytes aside, beside held ones that the same body has. It may
+	// block if held is 0. The decoder returns its errors, and is spent.
+	Take(n, held int) error
+	// Give takes n bytes back.
+	Give(n int)
+}
+
 // Decoder reads frames from a stream. It is not safe for concurrent use. It
 // calls Read of the stream only when it has no whole frame left in its buffer.
 type Decoder struct {
@@ -25,8 +35,11 @@ type Decoder struct {
 	begin, end int
 	full       bool // the last read filled the buffer
 
+	room Room // nil: any
+
 	frame Frame
 	used  int // bytes of the frame so far
+	taken int // bytes of room for its body
 	head  []byte
 	spans []span
 	body  []byte
@@ -45,11 +58,42 @@ func (d *Decoder) Configure(v Version, l Limits) {
 	d.version, d.limits = v, l.WithDefaults()
 }
 
+// Share makes the decoder ask for room before it reads large bodies. The owner
+// must call Release when it is done with the decoder.
+func (d *Decoder) Share(r Room) { d.room = r }
+
+// Release gives the body of the last frame up, and its room back.
+func (d *Decoder) Release() {
+	if cap(d.body) > bodyKeep {
+		d.body, d.frame.Body = nil, nil
+	}
+	if d.taken > 0 {
+		d.room.Give(d.taken)
+		d.taken = 0
+	}
+}
+
+// take makes sure that there is room for a body of n bytes. What is not known
+// in advance is asked for in steps.
+func (d *Decoder) take(n int) error {
+	if d.room == nil || n <= max(bodyKeep, d.taken) {
+		return nil
+	}
+	more := n - d.taken
+	if err := d.room.Take(more, d.taken); err != nil {
+		return err
+	}
+	d.taken += more
+	return nil
+}
+
 // Next returns the next frame, skipping heart-beats. The frame's header list
 // and body are valid until the next call; its strings stay valid. Errors:
 // io.EOF between frames, io.ErrUnexpectedEOF within one, ErrMalformed,
-// ErrTooLarge, and those of the stream. After an error the decoder is spent.
+// ErrTooLarge, and those of the stream and of Room. After an error the decoder
+// is spent.
 func (d *Decoder) Next() (*Frame, error) {
+	d.Release()
 	d.used = 0
 	if err := d.skipBeats(); err != nil {
 		return nil, err
@@ -188,9 +232,6 @@ func (d *Decoder) line(what string, limit int) ([]byte, error) {
 }
 
 func (d *Decoder) readBody() error {
-	if cap(d.body) > bodyKeep {
-		d.body = nil
-	}
 	d.body = d.body[:0]
 	err := error(nil)
 	if length, ok := d.frame.Lookup("content-length"); ok {
@@ -213,6 +254,9 @@ func (d *Decoder) sizedBody(length string) error {
 	}
 	n := int(claimed)
 	if err := d.count(n + 1); err != nil {
+		return err
+	}
+	if err := d.take(n); err != nil {
 		return err
 	}
 	for len(d.body) < n {
@@ -271,6 +315,11 @@ func (d *Decoder) openBody() error {
 		}
 		if err := d.count(len(chunk)); err != nil {
 			return err
+		}
+		if n := len(d.body) + len(chunk); n > max(d.taken, bodyKeep) {
+			if err := d.take(min(2*n, d.limits.Body)); err != nil { // append doubles
+				return err
+			}
 		}
 		d.body = append(d.body, chunk...)
 		d.begin += len(chunk)

@@ -35,10 +35,14 @@ type Config struct {
 	MaxConnections           int           // 10000
 	MaxConnectionsPerAddress int           // 0: no limit of its own
 	MaxSubscriptions         int           // per connection; 1000
+	BodyMemory               int64         // bytes, for bodies above 64 KiB that are being received, each counted twice; 256 MiB
 	MaxOutput                int           // bytes waiting to be written, per connection; 1 MiB and one message
 	Prefetch                 int           // if the client names none; 1000
 	ServerName               string        // "baton"
 
+	// Admit says why a new connection is turned away, in one sentence for the
+	// client, or nil. It runs on the goroutine that accepts. May be nil.
+	Admit func(net.Conn) error
 	// OnFirstReceipt is called once, when the first receipt for a committed SEND
 	// is on its way. It runs on the proposer's goroutine: it must not block.
 	OnFirstReceipt func()
@@ -68,6 +72,9 @@ func (c Config) withDefaults() Config {
 			*f.p = f.v
 		}
 	}
+	if c.BodyMemory == 0 {
+		c.BodyMemory = 256 << 20
+	}
 	if c.HeartBeatGrace == 0 {
 		c.HeartBeatGrace = 2
 	}
@@ -90,6 +97,9 @@ func (c Config) Validate() error {
 	}
 	if c.Limits.Body > broker.BodyMax {
 		return fmt.Errorf("stompserver: config: body limit is %d bytes, at most %d", c.Limits.Body, broker.BodyMax)
+	}
+	if d := c.withDefaults(); d.BodyMemory < bodyCopies*int64(d.Limits.Body) {
+		return fmt.Errorf("stompserver: config: BodyMemory is %d, must be at least %d: %d for each byte of the largest body", d.BodyMemory, bodyCopies*d.Limits.Body, bodyCopies)
 	}
 	if c.HeartBeatGrace != 0 && c.HeartBeatGrace < 1 {
 		return fmt.Errorf("stompserver: config: heart-beat grace is %g, must be at least 1", c.HeartBeatGrace)

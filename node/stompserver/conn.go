@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,10 @@ type conn struct {
 	to       []destination.Destination // scratch of SEND and SUBSCRIBE
 	plan     schedule.Plan             // of the last SEND
 
+	in intake // large bodies
+
+	gone       chan struct{} // closed when the socket is
+	cutOnce    sync.Once
 	writerDone chan struct{}
 }
 
@@ -44,10 +49,12 @@ func newConn(s *Server, nc net.Conn, host string) *conn {
 	c := &conn{
 		s: s, nc: nc, host: host, out: newOutbox(s.cfg.MaxOutput),
 		byKey: map[string]*consumer{}, byNumber: map[uint64]*consumer{},
-		writerDone: make(chan struct{}),
+		gone: make(chan struct{}), writerDone: make(chan struct{}),
 	}
+	c.in.conn = c
 	c.sess = s.cfg.Broker.NewSession(client{c})
 	c.dec = stomp.NewDecoder(reader{c}, stomp.ConnectLimits())
+	c.dec.Share(&c.in)
 	return c
 }
 
@@ -61,21 +68,24 @@ func (c *conn) runConn() {
 	c.nc.SetReadDeadline(c.deadline)
 	go c.runWriter()
 	polite := c.readFrames()
+	c.dec.Release()
 	if polite {
 		c.out.finishUp()
 	} else {
 		c.out.close()
 	}
-	if err := c.sess.Close(!polite && !c.s.closing()); err != nil && !errors.Is(err, broker.ErrClosed) {
-		c.s.cfg.Logger.Warn("close session", "error", err)
-	}
+	err := c.sess.Leave(!polite && !c.s.closing())
 	if polite {
 		<-c.writerDone
 		c.linger()
 	}
-	c.out.close()
-	c.nc.Close()
+	c.cut()
 	<-c.writerDone
+	// What waits for room keeps its place among the connections meanwhile, so
+	// that it is bounded.
+	if err = errors.Join(err, c.sess.Close(false)); err != nil && !errors.Is(err, broker.ErrClosed) {
+		c.s.cfg.Logger.Warn("close session", "error", err)
+	}
 }
 
 // readFrames is true if the client is owed what is in the outbox. A panic in
@@ -148,7 +158,10 @@ func (c *conn) abort() {
 // cut closes the socket; reader and writer find out by themselves.
 func (c *conn) cut() {
 	c.out.close()
-	c.nc.Close()
+	c.cutOnce.Do(func() {
+		close(c.gone)
+		c.nc.Close()
+	})
 }
 
 // reader is the connection's stream as its decoder sees it.
@@ -161,6 +174,9 @@ func (r reader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	c.out.waitRoom()
+	if c.in.held > 0 {
+		return c.in.read(p)
+	}
 	if c.silence > 0 {
 		c.nc.SetReadDeadline(time.Now().Add(c.silence))
 	}

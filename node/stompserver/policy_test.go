@@ -59,7 +59,8 @@ func TestFullQueue(t *testing.T) {
 		}
 		began := time.Now()
 		c.send("q", "no room", "receipt:late")
-		c.send("other", "behind it", "receipt:other")
+		c.send("other", "not behind it", "receipt:other")
+		c.wantReceipt("other")
 		patient := func() *stomp.Frame {
 			c.nc.SetReadDeadline(time.Now().Add(time.Minute))
 			f, err := c.dec.Next()
@@ -70,12 +71,43 @@ func TestFullQueue(t *testing.T) {
 		require.Equal(t, []string{"ERROR", "late"}, []string{e.Command, e.Get("receipt-id")})
 		require.Contains(t, e.Get("message"), `queue "q" has 2 messages, at most 2`)
 		require.Equal(t, 20*time.Second, time.Since(began))
-		c.wantReceipt("other")
 		c.send("q", "last", "receipt:last")
 		c.frame("DISCONNECT", "receipt:bye") // waits for what waits
 		e = patient()
 		require.Equal(t, []string{"ERROR", "last"}, []string{e.Command, e.Get("receipt-id")})
 		c.wantReceipt("bye")
 		require.Equal(t, 2, log.Depth("q"))
+	})
+}
+
+// What a client has sent before it is lost is stored when there is room for
+// it, though nobody waits for a receipt any more.
+func TestLostWhileTheQueueIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := brokertest.NewLog()
+		l := servePipes(t, func(c *stompserver.Config) {
+			c.Broker.Close()
+			c.Broker = log.Broker(t, func(b *broker.Config) {
+				b.Policies = brokertest.Policies(func(p *policy.Policy) { p.Limits = policy.Limits{Messages: 1, Wait: time.Minute} })
+			})
+		})
+		c := l.dial(t)
+		c.connect("1.2")
+		c.publish("q", "1")
+		c.subscribe("q", "client-individual", "activemq.prefetchSize:1")
+		c.wantBodies("1") // pending with who is lost
+		c.send("q", "2")
+		c.send("q", "3")
+		synctest.Wait()
+		c.nc.Close()
+		d := l.dial(t)
+		d.connect("1.2")
+		d.subscribe("q", "client-individual", "activemq.prefetchSize:1")
+		for _, want := range []string{"1", "2", "3"} {
+			d.ack(d.wantBodies(want)[0])
+		}
+		d.frame("DISCONNECT", "receipt:bye")
+		d.wantReceipt("bye")
+		require.Zero(t, log.Depth("q"))
 	})
 }

@@ -14,7 +14,8 @@ import (
 
 // Server serves clients on one listener for as long as one leadership lasts.
 type Server struct {
-	cfg Config
+	cfg  Config
+	room room
 
 	mu struct {
 		sync.Mutex
@@ -39,6 +40,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg.withDefaults(), ended: make(chan struct{})}
+	s.room.max = s.cfg.BodyMemory
 	s.mu.conns = map[*conn]struct{}{}
 	s.mu.addresses = map[string]int{}
 	return s, nil
@@ -51,6 +53,8 @@ type Stats struct {
 	Errors      uint64 // ERROR frames sent
 	Refused     uint64 // connections above a limit
 	Panics      uint64 // connections ended by a fault of ours
+	BodyBytes   int64  // of memory for large bodies that are being received
+	BodyWaiting int    // connections that wait for such memory
 }
 
 // Stats returns the counters.
@@ -58,7 +62,9 @@ func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	n := len(s.mu.conns)
 	s.mu.Unlock()
+	used, waiting := s.room.level()
 	return Stats{
+		BodyBytes: used, BodyWaiting: waiting,
 		Connections: n, Receipts: s.receipts.Load(), Errors: s.errorsSent.Load(),
 		Refused: s.refused.Load(), Panics: s.panics.Load(),
 	}
@@ -102,12 +108,16 @@ func (s *Server) admit(nc net.Conn) {
 	if err != nil {
 		host = nc.RemoteAddr().String()
 	}
+	var refusal error
+	if s.cfg.Admit != nil {
+		refusal = s.cfg.Admit(nc)
+	}
 	c := newConn(s, nc, host)
 	s.mu.Lock()
 	full := len(s.mu.conns) >= s.cfg.MaxConnections ||
 		s.cfg.MaxConnectionsPerAddress > 0 && s.mu.addresses[host] >= s.cfg.MaxConnectionsPerAddress
 	closed := s.mu.closed
-	if !full && !closed {
+	if !full && !closed && refusal == nil {
 		s.mu.conns[c] = struct{}{}
 		s.mu.addresses[host]++
 		s.wg.Add(1)
@@ -116,9 +126,12 @@ func (s *Server) admit(nc net.Conn) {
 	switch {
 	case closed:
 		nc.Close()
+	case refusal != nil:
+		s.refused.Add(1)
+		turnAway(nc, refusal.Error())
 	case full:
 		s.refused.Add(1)
-		turnAway(nc)
+		turnAway(nc, "too many connections")
 	default:
 		go c.runConn()
 	}
@@ -126,9 +139,9 @@ func (s *Server) admit(nc net.Conn) {
 
 // turnAway tells a client why it cannot be served. A fresh socket takes these
 // few bytes at once, so the accept loop is not held up.
-func turnAway(nc net.Conn) {
+func turnAway(nc net.Conn, why string) {
 	nc.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
-	nc.Write(appendError(nil, stomp.V10, "too many connections", ""))
+	nc.Write(appendError(nil, stomp.V10, why, ""))
 	nc.Close()
 }
 

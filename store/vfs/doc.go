@@ -2,7 +2,8 @@
 // the few operations the store needs; OS does them on the real disk, Mem in
 // memory with a model of power loss. Hook, Faults and Disk stand in front of
 // either: Hook asks a function before each call, Faults fails, shortens, slows
-// or falsifies the calls that its rules name, Disk runs out of space.
+// or falsifies the calls that its rules name, Disk runs out of space, Losable
+// plays a power loss to its end on real files.
 //
 // What the store may assume of any FS, and what it may not:
 //

@@ -77,7 +77,7 @@ func (l *Log) nextGroup() ([]queued, record.Position, bool) {
 			l.mu.flusherWaits = true
 			l.flush.Wait()
 			l.mu.flusherWaits = false
-		case !l.mu.closed && l.mu.pace.short(l.mu.metrics.Batches):
+		case !l.mu.closed && l.mu.queueBytes < paceBytes && l.mu.pace.short(l.mu.metrics.Batches):
 			l.mu.Unlock()
 			runtime.Gosched()
 			l.mu.Lock()
@@ -131,6 +131,7 @@ func (l *Log) beginFlush() (s *segment, from, to record.Position) {
 // as there were callers of WaitFlushed: those that the last sync freed, and
 // those that came during it. Who appends without waiting here, as replication
 // does, comes back when others have done their part, and is not waited for.
+// Beyond paceBytes a sync costs by its size, and waiting gains nothing.
 // All counts are of batches since Open.
 type pace struct {
 	taken    uint64 // by the writer

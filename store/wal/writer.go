@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"baton/store/record"
+	"baton/store/record/reuse"
 )
 
 // runWriter writes what is queued while the flusher syncs, so that readers can
@@ -66,7 +67,10 @@ func (l *Log) endGroup(group []queued, err error) {
 	var size int64
 	for i, q := range group {
 		size += int64(len(q.b))
-		group[i].b = nil
+		if q.from != nil {
+			reuse.Recycle(q.from)
+		}
+		group[i] = queued{}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -52,10 +52,11 @@ func (s *Source) Do(ctx context.Context, action, node string) error {
 }
 
 func (s *Source) noteAction(action, node string) {
+	leader := s.Snapshot().Leader
 	e := adminapi.Event{At: s.cfg.Now(), Node: Clean(node), Kind: KindConsole, Text: Clean("you: " + action + " " + node)}
 	if v, ok := VerbByName(action); ok {
-		if twin := v.Twin(s.cfg.Local != nil, node, 0); twin != "" {
-			e.Fields = map[string]string{"cli": twin}
+		if twin := v.Command(s.cfg.CLI, node, leader); twin != "" {
+			e.Fields = map[string]string{FieldCommand: twin}
 		}
 	}
 	s.addNote(e)
@@ -70,6 +71,12 @@ func (s *Source) addNote(e adminapi.Event) {
 
 // KindConsole marks events that the console added itself.
 const KindConsole = "console.action"
+
+// Fields of events of KindConsole.
+const (
+	FieldCommand = "cli"   // the command that does the same from another terminal
+	FieldPlan    = "fault" // the flag by which a headless run does it again
+)
 
 // ask uses the admin listener, the only way into a cluster of somebody else.
 func (s *Source) ask(ctx context.Context, action, node string) error {

@@ -31,7 +31,7 @@ func (s *Source) Snapshot() *Snapshot {
 		snap.Lesson = s.cfg.Lesson()
 	}
 	snap.Processes, snap.Ledger, snap.Launched = processes, ledger, local != nil
-	snap.Failovers = cleanRuns(runs)
+	snap.Failovers, snap.Earlier = cleanRuns(runs), s.cfg.Earlier
 	snap.CompareChains()
 	snap.Self = s.self(snap.At)
 	snap.addMissing()

@@ -113,20 +113,61 @@ func (s *Snapshot) forecastElection(f *Forecast, without string) {
 	}
 }
 
-// forecastStall is the median of the measured failovers of the same action,
-// else what the rules say.
-func (s *Snapshot) forecastStall(f *Forecast, action string) {
-	var same []time.Duration
+// Measured is a failover of an earlier run.
+type Measured struct {
+	Verb  string        `json:"verb"` // action that caused it
+	Sync  string        `json:"sync"` // policy of the cluster
+	Stall time.Duration `json:"stall_ns"`
+	At    time.Time     `json:"at"`
+}
+
+// Measure returns the failovers of this run that tell something about others:
+// they were caused by one action alone, and producers heard success in the end.
+func (s *Snapshot) Measure() []Measured {
+	var out []Measured
+	policy := s.syncPolicy()
 	for i := range s.Failovers {
 		r := &s.Failovers[i]
-		if verb, _, _ := strings.Cut(r.Cause, " "); r.Done() && verb == action {
-			same = append(same, r.FirstReceipt.Sub(r.Fault))
+		verb, rest, _ := strings.Cut(r.Cause, " ")
+		if v, ok := VerbByName(verb); ok && v.Reach != ReachCluster && r.Done() && !strings.Contains(rest, ",") {
+			out = append(out, Measured{Verb: verb, Sync: policy, Stall: r.FirstReceipt.Sub(r.Fault), At: r.Fault})
+		}
+	}
+	return out
+}
+
+// syncPolicy is what the leader says, else any node.
+func (s *Snapshot) syncPolicy() string {
+	if l := s.LeaderNode(); l != nil {
+		return l.Status.Sync
+	}
+	for i := range s.Nodes {
+		if p := s.Nodes[i].Status.Sync; p != "" {
+			return p
+		}
+	}
+	return ""
+}
+
+// forecastStall is the median of the measured failovers of the same action, in
+// this run and, under the same policy, in earlier ones; else what the rules say.
+func (s *Snapshot) forecastStall(f *Forecast, action string) {
+	var same []time.Duration
+	for _, m := range s.Measure() {
+		if m.Verb == action {
+			same = append(same, m.Stall)
+		}
+	}
+	now := len(same)
+	for _, m := range s.Earlier {
+		if m.Verb == action && m.Sync == s.syncPolicy() {
+			same = append(same, m.Stall)
 		}
 	}
 	if len(same) > 0 {
 		slices.Sort(same)
 		f.Stall, f.Runs = same[len(same)/2], len(same)
-		f.StallText = fmt.Sprintf("producers wait about %s: the median of %d measured, %s to %s", span(f.Stall), f.Runs, span(same[0]), span(same[len(same)-1]))
+		f.StallText = fmt.Sprintf("producers usually wait %s (%s), %s to %s", span(f.Stall), runs(len(same), now), span(same[0]), span(same[len(same)-1]))
 		return
 	}
 	switch action {
@@ -144,4 +185,16 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	}
 	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
+// runs says how many failovers were measured, and how many of them now.
+func runs(all, now int) string {
+	text := fmt.Sprintf("%d runs", all)
+	if all == 1 {
+		text = "1 run"
+	}
+	if now < all && now > 0 {
+		text += fmt.Sprintf(", %d of them now", now)
+	}
+	return text
 }

@@ -1,6 +1,9 @@
 package data
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // KindZooKeeper is the kind of a launched ZooKeeper process.
 const KindZooKeeper = "zookeeper"
@@ -22,7 +25,7 @@ func (s *Snapshot) Targets() []string {
 // silences says that an action takes a process out of service.
 func silences(action string) bool {
 	switch action {
-	case ActionKill, ActionStop, ActionPause, ActionRestart, ActionCut, ActionWipe:
+	case ActionKill, ActionStop, ActionPause, ActionRestart, ActionCut, ActionWipe, ActionPowerLoss, ActionBlackout:
 		return true
 	}
 	return false
@@ -48,8 +51,8 @@ func (s *Snapshot) Risk(action, target string) []string {
 	}
 	n := s.NodeByID(target)
 	if n == nil {
-		if p := s.ProcessByName(target); p != nil && p.Kind == KindZooKeeper && p.State == ProcessRunning && !s.zooKeeperSurvives(p) {
-			return []string{"Without ZooKeeper the leader goes on, but nobody can take over from it."}
+		if p := s.ProcessByName(target); p != nil && p.Kind == KindZooKeeper && p.State == ProcessRunning {
+			return s.zooKeeperRisk(p)
 		}
 		return nil
 	}
@@ -68,9 +71,8 @@ func (s *Snapshot) Risk(action, target string) []string {
 	return out
 }
 
-// zooKeeperSurvives says that the other servers of ZooKeeper are still a quorum
-// without lost.
-func (s *Snapshot) zooKeeperSurvives(lost *Process) bool {
+// zooKeeperRisk says what the loss of one server of ZooKeeper means.
+func (s *Snapshot) zooKeeperRisk(lost *Process) []string {
 	all, up := 0, 0
 	for i := range s.Processes {
 		p := &s.Processes[i]
@@ -82,5 +84,46 @@ func (s *Snapshot) zooKeeperSurvives(lost *Process) bool {
 			up++
 		}
 	}
-	return up > all/2
+	quorum := all/2 + 1
+	switch {
+	case up < quorum:
+		return []string{"Without ZooKeeper the leader goes on, but nobody can take over from it."}
+	case up == quorum:
+		return []string{
+			fmt.Sprintf("%d of %d ZooKeeper servers stay, a quorum of them is %d: one more loss, and nobody can take over from a leader.", up, all, quorum),
+			"Nodes that were connected to it go to another one; their sessions stay, and producers do not notice.",
+		}
+	}
+	return []string{fmt.Sprintf("%d of %d ZooKeeper servers stay, a quorum of them is %d.", up, all, quorum)}
+}
+
+// allAtRisk says what a blackout does.
+func (s *Snapshot) allAtRisk() []string {
+	clients := 0
+	if l := s.LeaderNode(); l != nil {
+		clients = l.Status.Clients.Connections
+	}
+	return []string{
+		fmt.Sprintf("All %d nodes go off at the same time. %d clients are connected.", len(s.Nodes), clients),
+		"Then nobody leads: producers wait until a quorum of nodes was started again, and has elected the longest log.",
+		s.onPowerLoss(len(s.Nodes)),
+	}
+}
+
+// onPowerLoss says what the sync policy promises when so many nodes lose their
+// power at the same time.
+func (s *Snapshot) onPowerLoss(nodes int) string {
+	policy := s.syncPolicy()
+	quorum := s.Quorum.Size
+	switch {
+	case policy == "":
+		return "Nobody tells the sync policy now; it decides whether something receipted is lost."
+	case strings.Contains(policy, "quorum_disk"), strings.Contains(policy, "remote_disk") && nodes < quorum:
+		return "Under " + policy + " nothing that was receipted is lost: disks had it before the receipt."
+	case strings.Contains(policy, "quorum_mem") && nodes < quorum:
+		return "Under " + policy + " nothing that was receipted is lost: another node has it."
+	case strings.Contains(policy, "disk"):
+		return "Under " + policy + " what was receipted is on a disk, but it is lost if a node leads next that does not have it."
+	}
+	return "Under " + policy + " messages are lost that were receipted: those that no disk has yet."
 }

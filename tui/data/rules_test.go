@@ -68,36 +68,91 @@ func TestForecast(t *testing.T) {
 	require.True(t, f.Bad)
 	require.Equal(t, "nobody: the rest is no quorum", f.Who)
 	measured := tuitest.CatchingUp()
-	require.Contains(t, state(measured).Forecast(data.ActionKill, "n1").StallText, "about 96 ms: the median of 1 measured")
+	require.Contains(t, state(measured).Forecast(data.ActionKill, "n1").StallText, "usually wait 96 ms (1 run)")
+	policy := measured.LeaderNode().Status.Sync
+	for i := range 10 { // of earlier runs; those under another policy say nothing
+		measured.Earlier = append(measured.Earlier, data.Measured{Verb: data.ActionKill, Sync: policy, Stall: time.Duration(60+10*i) * time.Millisecond},
+			data.Measured{Verb: data.ActionKill, Sync: "other", Stall: time.Hour}, data.Measured{Verb: data.ActionPause, Sync: policy, Stall: time.Second})
+	}
+	require.Contains(t, state(measured).Forecast(data.ActionKill, "n1").StallText, "usually wait 100 ms (11 runs, 1 of them now), 60 ms to 150 ms")
+	require.Contains(t, state(measured).Forecast(data.ActionPause, "n1").StallText, "usually wait 1.0 s (10 runs)")
+	require.Equal(t, []data.Measured{{Verb: data.ActionKill, Sync: policy, Stall: 96 * time.Millisecond, At: measured.Failovers[0].Fault}}, measured.Measure())
+	measured.Failovers[0].Cause = "kill n3, pause n1"
+	require.Empty(t, measured.Measure(), "two causes tell nothing of one")
 
 	away := state(tuitest.ZooKeeperDown())
 	require.Contains(t, away.Forecast(data.ActionKill, "n1").Who, "without ZooKeeper")
 }
 
-// TestVerbsAreFaultsOfPlans: what the log of a console names can be played by
-// a plan of faults.
+// TestVerbsAreFaultsOfPlans: what the log of a console names can be typed, and
+// played by a plan of faults.
 func TestVerbsAreFaultsOfPlans(t *testing.T) {
 	seen := map[string]bool{}
+	demo, attached := data.CLI{Launched: true, Flags: "--base-port 7000"}, data.CLI{Flags: "--zk h:1"}
 	for _, v := range data.Verbs() {
 		require.False(t, seen[v.Key], "key %s is taken", v.Key)
 		seen[v.Key] = true
 		require.NotEmpty(t, v.Help)
 		if v.Undo != "" {
-			_, ok := data.VerbByName(v.Undo)
+			undo, ok := data.VerbByName(v.Undo)
 			require.True(t, ok, "%s is undone by %s", v.Name, v.Undo)
+			require.Equal(t, v.Reach == data.ReachCluster, undo.Reach == data.ReachCluster)
 		}
-		twin := v.Twin(true, "n2", 12500*time.Millisecond)
-		require.NotEmpty(t, twin, v.Name)
-		plan, err := cluster.ParseFaults(strings.TrimPrefix(twin, "--fault "))
-		require.NoError(t, err, twin)
+		want := "baton chaos " + v.Name + " n2 --base-port 7000"
+		if v.Reach == data.ReachCluster {
+			want = "baton chaos " + v.Name + " --base-port 7000"
+		}
+		require.Equal(t, want, v.Command(demo, "n2", "n1"))
+		require.Equal(t, v.Remote == nil, v.Command(attached, "n2", "n1") == "")
+		plan, err := cluster.ParseFaults(strings.TrimPrefix(v.Plan("n2", 12500*time.Millisecond), "--fault "))
+		require.NoError(t, err, v.Name)
 		for _, f := range plan {
-			require.NoError(t, cluster.Config{ClientProxies: true}.CheckFault(f), twin)
-			require.Equal(t, "n2", f.Node)
+			require.NoError(t, cluster.Config{ClientProxies: true}.CheckFault(f), f.String())
+			if v.Reach != data.ReachCluster {
+				require.Equal(t, "n2", f.Node)
+			}
+			if v.Name != data.ActionRestart {
+				byFault, ok := data.VerbByFault(f.Name)
+				require.True(t, ok)
+				require.Equal(t, v.Name, byFault.Name)
+			}
 		}
 		if v.Asks {
-			require.NotEmpty(t, v.Warning(state(tuitest.Healthy()), "n1"), "%s says nothing before it asks", v.Name)
+			require.NotEmpty(t, v.Warning(state(tuitest.Healthy()), v.Aim("n1")), "%s says nothing before it asks", v.Name)
 		}
 	}
+	v, _ := data.VerbByName(data.ActionTransfer)
+	require.Equal(t, "baton transfer --to n2 --zk h:1", v.Command(attached, "n2", "n1"))
+	require.Equal(t, "baton transfer --zk h:1", v.Command(attached, "n1", "n1"), "away from the leader")
+}
+
+// TestForecastOfPowerLoss: what it costs is a matter of the sync policy.
+func TestForecastOfPowerLoss(t *testing.T) {
+	say := func(verb, policy string) string {
+		s := state(tuitest.Healthy())
+		s.LeaderNode().Status.Sync = policy
+		v, ok := data.VerbByName(verb)
+		require.True(t, ok)
+		return strings.Join(v.Warning(s, v.Aim("n1")), " ")
+	}
+	require.Contains(t, say(data.ActionBlackout, "quorum_disk"), "nothing that was receipted is lost")
+	require.Contains(t, say(data.ActionBlackout, "quorum_mem"), "messages are lost that were receipted")
+	require.Contains(t, say(data.ActionBlackout, "local_disk"), "lost if a node leads next that does not have it")
+	require.Contains(t, say(data.ActionPowerLoss, "quorum_mem"), "another node has it")
+	require.Contains(t, say(data.ActionPowerLoss, "local_mem"), "messages are lost that were receipted")
+
+	s := state(tuitest.Healthy())
+	all, _ := data.VerbByName(data.ActionStartAll)
+	ok, why := all.Fits(s, data.Everything)
+	require.False(t, ok)
+	require.Equal(t, "no node is down", why)
+	blackout, _ := data.VerbByName(data.ActionBlackout)
+	ok, _ = blackout.Fits(s, data.Everything)
+	require.True(t, ok)
+	s.Nodes[1].State = data.StatePaused
+	ok, why = blackout.Fits(s, data.Everything)
+	require.False(t, ok)
+	require.Equal(t, "n2 is paused: continue it first", why)
 }
 
 func TestAskServer(t *testing.T) {

@@ -27,6 +27,7 @@ type Snapshot struct {
 	Events    []adminapi.Event
 	EventsAll uint64 // events ever seen; Events holds the newest of them
 	Failovers []failover.Run
+	Earlier   []Measured // of earlier runs, for forecasts
 	Ledger    Ledger
 	Processes []Process // of a launched cluster, else empty
 	Launched  bool

@@ -32,12 +32,18 @@ const (
 	ActionTransfer = "transfer" // hand leadership to it, or away from it if it leads
 	ActionWipe     = "wipe"     // SIGKILL, empty its disk, start it again
 
-	ActionCutZK      = "cut-zookeeper" // from ZooKeeper alone
-	ActionCutClients = "cut-clients"   // its clients hear nothing
-	ActionDelay      = "delay"         // its replication links by DelayAmount
-	ActionFillDisk   = "fill-disk"     // its writes fail: no space is left
-	ActionSlowDisk   = "slow-disk"     // every sync takes 200 ms longer
-	ActionThrottle   = "throttle"      // its replication links to ThrottleAmount
+	ActionCutZK           = "cut-zookeeper"    // from ZooKeeper alone
+	ActionCutClients      = "cut-clients"      // its clients hear nothing
+	ActionDelay           = "delay"            // its replication links by DelayAmount
+	ActionFillDisk        = "fill-disk"        // its writes fail: no space is left
+	ActionSlowDisk        = "slow-disk"        // every sync takes 200 ms longer
+	ActionThrottle        = "throttle"         // its replication links to ThrottleAmount
+	ActionDelayZK         = "delay-zookeeper"  // its links to ZooKeeper by DelayAmount
+	ActionDelayClients    = "delay-clients"    // the links of its clients by DelayAmount
+	ActionThrottleClients = "throttle-clients" // the links of its clients to ThrottleAmount
+	ActionPowerLoss       = "power-loss"       // its machine goes off: unsynced writes are lost
+	ActionBlackout        = "blackout"         // of all nodes at the same time
+	ActionStartAll        = "start-all"        // every node that is down
 )
 
 // TreeReader reads the cluster's ZooKeeper tree. It must honour ctx.
@@ -77,12 +83,14 @@ type Config struct {
 	Cluster string
 	Nodes   []Endpoint
 	Token   string // bearer token for control verbs
+	CLI     CLI    // how another terminal acts on the same cluster
 	// Tree reads ZooKeeper; nil shows the members that nodes report themselves.
 	// Nodes found in the tree are asked too.
 	Tree        TreeReader
 	TreeChanged <-chan struct{} // optional: read the tree now
 	ZKServers   []string        // host:port of ZooKeeper servers to ask about themselves
 	Local       Local           // nil when attached
+	Earlier     []Measured      // failovers of earlier runs, for forecasts
 	// Lesson, if not nil, returns the lesson under way. It must not block.
 	Lesson func() *Lesson
 

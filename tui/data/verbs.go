@@ -12,9 +12,13 @@ type Reach uint8
 
 // What an action can be pointed at.
 const (
-	ReachAny  Reach = iota // nodes and ZooKeeper processes
-	ReachNode              // nodes only
+	ReachAny     Reach = iota // nodes and ZooKeeper processes
+	ReachNode                 // nodes only
+	ReachCluster              // all nodes at once; its target is Everything
 )
+
+// Everything is the target of what is done to the whole cluster.
+const Everything = "all"
 
 // Verb is one thing that can be done to a cluster. The table of verbs is the
 // only place that says so: keys, menu, help, palette, the read-only rule,
@@ -45,7 +49,7 @@ func Verbs() []Verb {
 		{Name: ActionStop, Key: "t", Label: "terminate", Help: "SIGTERM: a clean stop; a leader hands over first", Asks: true, Undo: ActionStart, Fault: "stop",
 			Remote: []string{"baton", "shutdown", "TARGET"}},
 		{Name: ActionStart, Key: "s", Label: "start", Help: "start a process that is down", Fault: "start"},
-		{Name: ActionRestart, Key: "R", Label: "restart", Help: "clean stop, then start again", Asks: true},
+		{Name: ActionRestart, Key: "R", Label: "restart", Help: "clean stop, then start again", Asks: true}, // a plan says it with two faults
 		{Name: ActionPause, Key: "p", Label: "pause", Help: "SIGSTOP: alive but silent, a zombie", Asks: true, Undo: ActionResume, Fault: "pause",
 			Note: "When it continues it still thinks what it thought: the epoch fences it."},
 		{Name: ActionResume, Key: "c", Label: "continue", Help: "SIGCONT: a paused process goes on", Fault: "resume"},
@@ -60,10 +64,20 @@ func Verbs() []Verb {
 			Note: "A receipt waits for the fastest quorum: one slow follower of two costs nothing, a slow leader costs every receipt."},
 		{Name: ActionThrottle, Key: "b", Label: "narrow link", Help: "replication at 64 KiB/s", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "throttle",
 			Note: "A follower that cannot keep up falls out of sync; a leader behind it slows every producer."},
+		{Name: ActionDelayZK, Key: "Z", Label: "slow zookeeper", Help: "ZooKeeper answers it 200 ms late", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "delay-zookeeper",
+			Note: "No message asks ZooKeeper anything, so producers do not notice. An election in which this node has a part takes longer."},
+		{Name: ActionDelayClients, Key: "O", Label: "slow clients", Help: "its clients are 200 ms away", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "delay-clients",
+			Note: "The cluster does not notice. A producer that waits for each receipt gets two or three of them in a second; one that does not wait loses little."},
+		{Name: ActionThrottleClients, Key: "N", Label: "narrow clients", Help: "each of its clients has 64 KiB/s", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "throttle-clients",
+			Note: "The cluster does not notice. What producers send waits in their own sockets, and consumers get less than they could take."},
 		{Name: ActionFillDisk, Key: "d", Label: "fill disk", Help: "its writes fail: no space is left", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "fill-disk",
 			Note: "A leader that cannot write hands leadership over or waits for room; a follower falls behind. Nothing that was receipted is touched."},
 		{Name: ActionSlowDisk, Key: "f", Label: "slow disk", Help: "every sync takes 200 ms longer", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "slow-disk",
 			Note: "A receipt waits for the fastest quorum of disks: one slow disk of three costs little."},
+		{Name: ActionPowerLoss, Key: "P", Label: "lose power", Help: "its machine goes off: what it had not synced is lost", Reach: ReachNode, Asks: true, Undo: ActionStart, Fault: "power-loss",
+			Note: "What it wrote and did not sync is taken from its disk, as a machine finds it when the power is back."},
+		{Name: ActionBlackout, Key: "B", Label: "blackout", Help: "all nodes lose their power at the same time", Reach: ReachCluster, Asks: true, Undo: ActionStartAll, Fault: "blackout"},
+		{Name: ActionStartAll, Key: "A", Label: "start all", Help: "start every node that is down", Reach: ReachCluster, Fault: "restart"},
 		{Name: ActionHeal, Key: "u", Label: "heal", Help: "end what was done to its links and its disk", Reach: ReachNode, Fault: "heal"},
 		{Name: ActionWipe, Key: "w", Label: "wipe disk", Help: "SIGKILL, empty its data directory, start it", Reach: ReachNode, Asks: true, Fault: "wipe",
 			Note: "It comes back as a learner without a vote until the leader has given it everything."},
@@ -79,24 +93,65 @@ func VerbByName(name string) (Verb, bool) {
 	return Verb{}, false
 }
 
-// Twin is how a script does the same: a fault of a plan for a launched cluster,
-// since its start, or a command for another's. "" if there is none.
-func (v Verb) Twin(launched bool, target string, since time.Duration) string {
-	if launched {
-		at := since.Round(100 * time.Millisecond).String()
-		switch {
-		case v.Name == ActionRestart:
-			return fmt.Sprintf("--fault stop:%s@%s,start:%s@%s", target, at, target, (since + time.Second).Round(100*time.Millisecond))
-		case v.Fault == "":
-			return ""
-		}
-		return fmt.Sprintf("--fault %s:%s@%s", v.Fault, target, at)
+// VerbByFault finds the verb that a fault of a plan does.
+func VerbByFault(name string) (Verb, bool) {
+	all := Verbs()
+	if i := slices.IndexFunc(all, func(v Verb) bool { return v.Fault == name }); i >= 0 {
+		return all[i], true
 	}
-	return strings.ReplaceAll(strings.Join(v.Remote, " "), "TARGET", target)
+	return Verb{}, false
+}
+
+// Aim is what the verb acts on when the menu points at a target.
+func (v Verb) Aim(target string) string {
+	if v.Reach == ReachCluster {
+		return Everything
+	}
+	return target
+}
+
+// CLI is the command line by which a cluster can be acted on.
+type CLI struct {
+	Launched bool   // the demo's; else somebody else's, through the nodes' control verbs
+	Flags    string // that find the cluster, "" if the defaults do
+}
+
+// Command is how another terminal does the same to a target, while leader leads
+// ("" if nobody does). "" if there is none.
+func (v Verb) Command(c CLI, target, leader string) string {
+	words := v.Remote
+	switch {
+	case c.Launched && v.Reach == ReachCluster:
+		words = []string{"baton", "chaos", v.Name}
+	case c.Launched:
+		words = []string{"baton", "chaos", v.Name, target}
+	case words == nil:
+		return ""
+	case v.Name == ActionTransfer && target == leader:
+		words = words[:2] // away from it, to whom it chooses
+	}
+	command := strings.ReplaceAll(strings.Join(words, " "), "TARGET", target)
+	return strings.TrimSpace(command + " " + c.Flags)
+}
+
+// Plan is how a plan of faults does the same to a launched cluster, so long
+// after its start.
+func (v Verb) Plan(target string, since time.Duration) string {
+	at := since.Round(100 * time.Millisecond).String()
+	switch {
+	case v.Name == ActionRestart:
+		return fmt.Sprintf("--fault stop:%s@%s,start:%s@%s", target, at, target, (since + time.Second).Round(100*time.Millisecond))
+	case v.Reach == ReachCluster:
+		return fmt.Sprintf("--fault %s@%s", v.Fault, at)
+	}
+	return fmt.Sprintf("--fault %s:%s@%s", v.Fault, target, at)
 }
 
 // Fits says whether the verb can be done to a target as it is now, and if not why.
 func (v Verb) Fits(s *Snapshot, target string) (bool, string) {
+	if v.Reach == ReachCluster {
+		return v.fitsAll(s)
+	}
 	n, p := s.NodeByID(target), s.ProcessByName(target)
 	if n == nil && v.Reach == ReachNode {
 		return false, "only a node can be the target"
@@ -117,12 +172,32 @@ func (v Verb) Fits(s *Snapshot, target string) (bool, string) {
 		return true, ""
 	case ActionTransfer:
 		return canTransfer(s, n, target)
-	case ActionStop, ActionPause, ActionRestart:
+	case ActionStop, ActionPause, ActionRestart, ActionPowerLoss:
 		if state == ProcessPaused {
 			return false, target + " is paused: continue it first"
 		}
 	}
 	return state != ProcessExited, target + " is down"
+}
+
+// fitsAll says whether what is done to all nodes fits them.
+func (v Verb) fitsAll(s *Snapshot) (bool, string) {
+	down, paused := 0, ""
+	for i := range s.Nodes {
+		switch s.Nodes[i].State {
+		case StateDown:
+			down++
+		case StatePaused:
+			paused = s.Nodes[i].ID
+		}
+	}
+	switch {
+	case v.Name == ActionStartAll:
+		return down > 0, "no node is down"
+	case paused != "":
+		return false, paused + " is paused: continue it first"
+	}
+	return down < len(s.Nodes), "all nodes are down"
 }
 
 func canTransfer(s *Snapshot, n *Node, target string) (bool, string) {
@@ -143,6 +218,9 @@ func (v Verb) Warning(s *Snapshot, target string) []string {
 	if !v.Asks {
 		return nil
 	}
+	if v.Reach == ReachCluster {
+		return s.allAtRisk()
+	}
 	f := s.Forecast(v.Name, target)
 	out := s.Risk(v.Name, target)
 	if s.NodeByID(target) == nil {
@@ -159,6 +237,9 @@ func (v Verb) Warning(s *Snapshot, target string) []string {
 	}
 	if v.Note != "" {
 		out = append(out, v.Note)
+	}
+	if v.Name == ActionPowerLoss {
+		out = append(out, s.onPowerLoss(1))
 	}
 	return out
 }

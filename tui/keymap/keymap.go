@@ -41,6 +41,7 @@ type Action[H any] struct {
 	Scope   string   // Global, Chaos or the name of a page
 	Short   bool     // belongs in the key line
 	Mutates bool     // changes the cluster: refused when read-only
+	Whole   bool     // of the menu of faults: acts on all nodes, whatever the target
 	// Danger returns the sentences that are asked about first; none if harmless
 	// now. nil: never asks.
 	Danger func(View) []string

@@ -63,5 +63,11 @@ type Presser interface {
 	Press(id string, f Frame) string
 }
 
+// Copier is a page on which something can be selected that is worth copying.
+type Copier interface {
+	// Copy says what is selected and gives it as plain text, "" if nothing is.
+	Copy(f Frame) (what, text string)
+}
+
 // Sorter is a page whose rows can be ordered in several ways.
 type Sorter interface{ NextSort() string }

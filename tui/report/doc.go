@@ -85,7 +85,8 @@ type Compared struct {
 type Action struct {
 	At   time.Time `json:"at"`
 	Text string    `json:"text"`
-	Twin string    `json:"cli,omitempty"` // how a script does the same
+	Twin string    `json:"cli,omitempty"`   // the command that did, or does, the same
+	Plan string    `json:"fault,omitempty"` // the flag of baton demo --headless by which it happens again
 }
 
 // Node as it ended.
@@ -123,7 +124,7 @@ func Of(s *data.Snapshot, events []adminapi.Event, from time.Time) Report {
 	r.Compared = Compare(s.Failovers)
 	for _, e := range events {
 		if e.Kind == data.KindConsole {
-			r.Actions = append(r.Actions, Action{At: e.At, Text: strings.TrimPrefix(e.Text, "you: "), Twin: e.Fields["cli"]})
+			r.Actions = append(r.Actions, Action{At: e.At, Text: strings.TrimPrefix(e.Text, "you: "), Twin: e.Fields[data.FieldCommand], Plan: e.Fields[data.FieldPlan]})
 		}
 	}
 	for i := range s.Nodes {

@@ -29,7 +29,7 @@ func TestReportOfAStory(t *testing.T) {
 	require.Equal(t, []report.Ballot{{Node: "n2", Position: "1048210", LastEpoch: "7", Won: true}, {Node: "n3", Position: "1048208", LastEpoch: "7"}}, f.Candidates)
 	require.Contains(t, f.Phases[0].Why, "n2 was the first to say so")
 	require.Contains(t, f.Phases[1].Why, "n2 at 1 048 210")
-	require.Equal(t, []report.Action{{At: s.Events[1].At, Text: "kill n1", Twin: "--fault kill:n1@14m0s"}}, r.Actions)
+	require.Equal(t, []report.Action{{At: s.Events[1].At, Text: "kill n1", Twin: "baton chaos kill n1", Plan: "--fault kill:n1@14m0s"}}, r.Actions)
 	require.Equal(t, report.Compared{Action: "kill", Runs: 2, BestMS: 93, MedianMS: 96, WorstMS: 96}, r.Compared[0])
 	require.Empty(t, r.Problems)
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -35,8 +36,8 @@ func (r Report) Text() string {
 		b.WriteString("\nWhat was done\n")
 		for _, a := range r.Actions {
 			line := fmt.Sprintf("  %s  %s", a.At.Format("15:04:05.000"), a.Text)
-			if a.Twin != "" {
-				line += "   (" + a.Twin + ")"
+			if twin := strings.Join(a.twins(), "; "); twin != "" {
+				line += "   (" + twin + ")"
 			}
 			fmt.Fprintln(&b, line)
 		}
@@ -48,6 +49,11 @@ func (r Report) Text() string {
 	}
 	t.Flush()
 	return b.String()
+}
+
+// twins are the ways to do an action again.
+func (a Action) twins() []string {
+	return slices.DeleteFunc([]string{a.Twin, a.Plan}, func(s string) bool { return s == "" })
 }
 
 // Title of a failover in one line.
@@ -100,8 +106,8 @@ func (r Report) Markdown() string {
 		b.WriteString("\n## What was done\n\n| time | action | command |\n|---|---|---|\n")
 		for _, a := range r.Actions {
 			twin := ""
-			if a.Twin != "" {
-				twin = "`" + a.Twin + "`"
+			if t := a.twins(); len(t) > 0 {
+				twin = "`" + strings.Join(t, "`, `") + "`"
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", a.At.Format("15:04:05.000"), escape(a.Text), twin)
 		}

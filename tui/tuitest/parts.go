@@ -63,7 +63,7 @@ func Story() *data.Snapshot {
 	at0 := 2 * time.Second
 	s.Events = append(s.Events,
 		adminapi.Event{Seq: 1, At: at.Add(-14 * time.Minute), Node: "n1", Kind: adminapi.KindServing, Epoch: 7, Text: "n1 serves clients in epoch 7"},
-		adminapi.Event{Seq: 2, At: at.Add(-at0), Node: "n1", Kind: data.KindConsole, Text: "you: kill n1", Fields: map[string]string{"cli": "--fault kill:n1@14m0s"}},
+		adminapi.Event{Seq: 2, At: at.Add(-at0), Node: "n1", Kind: data.KindConsole, Text: "you: kill n1", Fields: map[string]string{data.FieldCommand: "baton chaos kill n1", data.FieldPlan: "--fault kill:n1@14m0s"}},
 		adminapi.Event{Seq: 3, At: at.Add(-at0 + 12*ms), Node: "n2", Kind: adminapi.KindSuspected, Epoch: 7, Text: "n2 suspects the leader of epoch 7"})
 	s.EventsAll = 3
 	ballot(s, at0-24*ms, 8, "n2", "highest position", "n2", "n3")

@@ -217,3 +217,35 @@ func Hostile() *data.Snapshot {
 	s.Failovers = []failover.Run{run(1, time.Second, evil, 0, 0)}
 	return s
 }
+
+// Ensemble is a healthy cluster on three ZooKeeper servers, of which one is down.
+func Ensemble() *data.Snapshot {
+	s := Healthy()
+	s.Processes = s.Processes[:3]
+	s.Servers = nil
+	for i, mode := range []string{"follower", "", "leader"} {
+		name, address := fmt.Sprintf("zookeeper%d", i+1), fmt.Sprintf("127.0.0.1:%d", 61610+10*i)
+		p := data.Process{Name: name, Kind: data.KindZooKeeper, State: data.ProcessRunning, PID: 4700 + i, Since: at.Add(-843 * time.Second), Mode: mode}
+		server := data.Server{Address: address, At: at.Add(-time.Second), Mode: mode, Version: "3.8.0", Connections: 2 + i, NodeCount: 11, Zxid: "0x10000002f", LatencyMS: 0.2, Took: 600 * time.Microsecond}
+		if mode == "" {
+			p.State, p.PID, p.Exit, p.Since = data.ProcessExited, 0, "signal killed", at.Add(-7*time.Second)
+			server = data.Server{Address: address, At: at.Add(-9 * time.Second), Error: "dial tcp " + address + ": connect: connection refused"}
+		}
+		s.Processes, s.Servers = append(s.Processes, p), append(s.Servers, server)
+	}
+	s.Links = nil
+	for _, l := range links(3) {
+		if l.Kind != data.LinkZooKeeper {
+			s.Links = append(s.Links, l)
+			continue
+		}
+		for i := range 3 {
+			l.To, l.Connections = fmt.Sprintf("zookeeper%d", i+1), 0
+			if i == 2 {
+				l.Connections = 1
+			}
+			s.Links = append(s.Links, l)
+		}
+	}
+	return s
+}

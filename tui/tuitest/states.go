@@ -35,7 +35,7 @@ func States() []State {
 		{"healthy", Healthy}, {"catching-up", CatchingUp}, {"failover", Failover}, {"failed-over", FailedOver},
 		{"no-quorum", NoQuorum}, {"zk-down", ZooKeeperDown}, {"paused", Paused}, {"stale", StaleLeader},
 		{"attached", Attached}, {"starting", Starting}, {"empty", Empty}, {"five", Five}, {"hostile", Hostile},
-		{"story", Story}, {"lesson", Lesson}, {"disturbed", Disturbed}, {"replayed", Replayed}, {"foreign", Foreign},
+		{"story", Story}, {"lesson", Lesson}, {"disturbed", Disturbed}, {"replayed", Replayed}, {"foreign", Foreign}, {"ensemble", Ensemble},
 	} {
 		snap := s.make()
 		snap.Derive()

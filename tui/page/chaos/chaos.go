@@ -23,17 +23,17 @@ type Row struct {
 // Outlook is what the action under the cursor is expected to do.
 type Outlook struct {
 	Lines []string
-	CLI   string // how a script does the same, "" if it cannot
+	CLI   string // how another terminal does the same, "" if it cannot
 }
 
 // Render draws the menu for a target in at most f.W by f.H cells; row is the
-// action under the cursor.
-func Render(f page.Frame, target string, rows []Row, row int, o Outlook) []string {
+// action under the cursor, aim what it would be done to.
+func Render(f page.Frame, target, aim string, rows []Row, row int, o Outlook) []string {
 	t := f.Theme
 	w := min(76, f.W)
 	inner := w - 2
 	lines := []string{targetsLine(f, target, inner), ""}
-	extra := o.render(t, rows[row].Label+" "+target, inner)
+	extra := o.render(t, rows[row].Label+" "+aim, inner)
 	room := f.H - 2 - len(lines)
 	if room-len(extra)-1 < min(6, len(rows)) {
 		extra = extra[:max(0, min(len(extra), room-7))]
@@ -64,13 +64,22 @@ func (o Outlook) render(t style.Theme, what string, w int) []string {
 		}
 	}
 	if o.CLI != "" {
-		out = append(out, "   "+t.Paint(style.Dim, component.Cut("in a script: "+o.CLI, w-4, t.Glyphs.Ellipsis)))
+		out = append(out, "   "+t.Paint(style.Dim, component.Cut("in another terminal: "+o.CLI, w-4, t.Glyphs.Ellipsis)))
 	}
 	return out
 }
 
 // targetsLine shows all targets with the chosen one marked.
 func targetsLine(f page.Frame, target string, w int) string {
+	for _, gap := range []string{"   ", "  "} {
+		if line := targets(f, target, gap); component.Width(line) <= w {
+			return component.FitSpread(w, [2]string{line, f.Theme.Paint(style.Dim, "choose target ")}, [2]string{line, ""})
+		}
+	}
+	return component.Cut(targets(f, target, " "), w, f.Theme.Glyphs.Ellipsis)
+}
+
+func targets(f page.Frame, target, gap string) string {
 	t := f.Theme
 	line := " " + t.Paint(style.Focus, t.Glyphs.Left) + " "
 	for _, id := range f.Snap.Targets() {
@@ -87,16 +96,16 @@ func targetsLine(f page.Frame, target string, w int) string {
 			}
 		}
 		if id == target {
-			line += t.Paint(role, glyph) + t.Paint(style.Badge, " "+id+word+" ") + "  "
+			line += t.Paint(role, glyph) + t.Paint(style.Badge, " "+id+word+" ") + gap[1:]
 			continue
 		}
-		line += t.Paint(role, glyph) + " " + id + "   "
+		line += t.Paint(role, glyph) + " " + id + gap
 	}
-	return component.FitSpread(w, [2]string{line + t.Paint(style.Focus, t.Glyphs.Right), t.Paint(style.Dim, "choose target ")}, [2]string{line, ""})
+	return line + t.Paint(style.Focus, t.Glyphs.Right)
 }
 
 func rowLine(t style.Theme, r Row, cursor bool, w int) string {
-	label := component.Pad(r.Label, 14)
+	label := component.Pad(r.Label, 15)
 	lead := "  "
 	if cursor {
 		lead = t.Paint(style.Focus, t.Glyphs.Cursor) + " "

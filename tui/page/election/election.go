@@ -6,6 +6,7 @@ package election
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -375,6 +376,13 @@ func (v view) events(w, h int) []string {
 func (v view) servers(w, h int) []string {
 	tb := component.Table{Columns: []component.Column{{Title: "SERVER"}, {Title: "MODE", Width: 12}, {Title: "CONN", Width: 4, Right: true}, {Title: "NODES", Width: 5, Right: true},
 		{Title: "ANSWER", Width: 7, Right: true}}, Cursor: -1}
+	host, title := "", v.title("zookeeper servers")
+	if w < 60 { // their names would be cut where they differ
+		host = sharedHost(v.s.Servers)
+	}
+	if host != "" {
+		title += v.t.Paint(style.Dim, "  at "+host)
+	}
 	for _, z := range v.s.Servers {
 		mode, role := v.t.Glyphs.Leader+" "+z.Mode, style.Good
 		switch {
@@ -385,7 +393,7 @@ func (v view) servers(w, h int) []string {
 		case z.At.IsZero():
 			mode, role = v.t.Glyphs.Starting+" asked", style.Dim
 		}
-		cells := []string{z.Address, v.t.Paint(role, mode), "", "", ""}
+		cells := []string{strings.TrimPrefix(z.Address, host), v.t.Paint(role, mode), "", "", ""}
 		if z.Error == "" && !z.At.IsZero() {
 			cells[2], cells[3], cells[4] = strconv.Itoa(z.Connections), strconv.Itoa(z.NodeCount), component.Span(z.Took)
 		}
@@ -395,7 +403,24 @@ func (v view) servers(w, h int) []string {
 	if len(tb.Rows) == 0 {
 		lines = []string{v.t.Paint(style.Dim, "their addresses are not known here")}
 	}
-	return component.Box{Title: v.title("zookeeper servers")}.Render(v.t, lines, w, h)
+	return component.Box{Title: title}.Render(v.t, lines, w, h)
+}
+
+// sharedHost is the host of all servers, "" if they have several, or one server
+// alone.
+func sharedHost(servers []data.Server) string {
+	shared := ""
+	for i, z := range servers {
+		host, _, err := net.SplitHostPort(z.Address)
+		if err != nil || i > 0 && host != shared {
+			return ""
+		}
+		shared = host
+	}
+	if len(servers) < 2 || strings.Contains(shared, ":") {
+		return ""
+	}
+	return shared
 }
 
 func orDash(s string) string {

@@ -77,6 +77,15 @@ func (p *Page) Selected(s *data.Snapshot) (failover.Run, bool) {
 	return all[len(all)-1-min(p.back, len(all)-1)], true
 }
 
+// Copy implements page.Copier: the report on the failover that is shown.
+func (p *Page) Copy(f page.Frame) (what, text string) {
+	r, ok := p.Selected(f.Snap)
+	if !ok {
+		return "", ""
+	}
+	return fmt.Sprintf("the report on failover %d", r.ID), report.OfRun(r, f.Snap.Events).Text()
+}
+
 // Render implements page.Page.
 func (p *Page) Render(f page.Frame) []string {
 	if f.W <= 0 || f.H <= 0 {

@@ -77,7 +77,11 @@ func all(s *data.Snapshot) []line {
 		if len(s.Logs) > 0 && e.Kind != data.KindConsole {
 			continue // the nodes log what they tell
 		}
-		out = append(out, line{at: e.At, seq: uint64(i), source: orWord(e.Node), level: levelOf(e.Kind), text: e.Text})
+		text := e.Text
+		if twin := e.Fields[data.FieldCommand]; twin != "" {
+			text += "   (" + twin + ")"
+		}
+		out = append(out, line{at: e.At, seq: uint64(i), source: orWord(e.Node), level: levelOf(e.Kind), text: text})
 	}
 	for _, r := range s.Failovers {
 		if r.Done() {
@@ -205,6 +209,20 @@ func (p *Page) source(s *data.Snapshot, step int) {
 	choices := sources(s)
 	i := max(0, slices.Index(choices, p.only))
 	p.only = choices[((i+step)%len(choices)+len(choices))%len(choices)]
+}
+
+// Copy implements page.Copier: the last line shown, which is where a held screen
+// stands.
+func (p *Page) Copy(f page.Frame) (what, text string) {
+	lines, _ := p.shown(f.Snap)
+	if len(lines) == 0 {
+		return "", ""
+	}
+	l := lines[len(lines)-1]
+	if l.ruler {
+		return "the last line", l.at.Format(time.RFC3339Nano) + " " + l.text
+	}
+	return "the last line", strings.Join([]string{l.at.Format(time.RFC3339Nano), l.source, l.level, l.text}, " ")
 }
 
 // Press implements page.Presser.

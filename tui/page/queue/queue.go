@@ -102,6 +102,23 @@ func (p *Page) Selected() (adminapi.Message, bool) {
 	return p.page.Messages[max(0, min(p.cursor.At, len(p.page.Messages)-1))], true
 }
 
+// Copy implements page.Copier: the body as it is shown, as far as it is known.
+func (p *Page) Copy(page.Frame) (what, text string) {
+	m, ok := p.Selected()
+	if !ok {
+		return "", ""
+	}
+	what = "the body of " + m.ID
+	if m.Cut {
+		what = "the beginning of the body of " + m.ID
+	}
+	raw, form := bodyOf(m, p.form)
+	if form == formHex {
+		return what, hex.Dump(raw)
+	}
+	return what, string(raw)
+}
+
 // Name implements page.Page.
 func (p *Page) Name() string { return "queue" }
 
@@ -292,13 +309,13 @@ func (v view) where(m adminapi.Message) []string {
 	return []string{at, out}
 }
 
-// body writes a body in the form that was chosen.
-func (v view) body(m adminapi.Message, w int) []string {
+// bodyOf is a body, and the form it is shown in: the one that was chosen, or the
+// one that suits it.
+func bodyOf(m adminapi.Message, form int) ([]byte, int) {
 	raw := m.Body
 	if m.Text != "" {
 		raw = []byte(m.Text)
 	}
-	form := v.form
 	var pretty bytes.Buffer
 	if form == formAuto {
 		form = formText
@@ -309,6 +326,12 @@ func (v view) body(m adminapi.Message, w int) []string {
 			form = formHex
 		}
 	}
+	return raw, form
+}
+
+// body writes a body in the form that was chosen.
+func (v view) body(m adminapi.Message, w int) []string {
+	raw, form := bodyOf(m, v.form)
 	var out []string
 	if form == formHex {
 		for _, l := range strings.Split(strings.TrimRight(hex.Dump(raw), "\n"), "\n") {
