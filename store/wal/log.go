@@ -96,6 +96,7 @@ func Open(cfg Config) (*Log, Recovery, error) {
 	l.mu.pos = record.Positions{
 		Start: found.segments[0].base, Append: end, Written: end, Flush: end, Epoch: lastEpoch(found.boundaries),
 	}
+	l.mu.told = l.mu.pos
 	if r := found.report; r.TornBytes > 0 {
 		cfg.Logger.Warn("cut the torn tail of the log", "file", r.TornFile, "position", r.Append, "bytes", r.TornBytes)
 	}
