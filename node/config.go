@@ -81,8 +81,8 @@ type Config struct {
 	ScrubRate int64
 	// ScrubPause is the least time between the beginnings of two readings of the
 	// whole log, default 1 min.
-	ScrubPause     time.Duration
-	MaxConnections int // of STOMP clients, default 10,000
+	ScrubPause time.Duration
+	Limits     Limits // of clients
 	// StoreLimit is how many bytes all queues may hold before producers wait,
 	// default 0: any.
 	StoreLimit int64
@@ -151,9 +151,7 @@ func (c Config) withDefaults() Config {
 	if c.ScrubPause <= 0 {
 		c.ScrubPause = time.Minute
 	}
-	if c.MaxConnections <= 0 {
-		c.MaxConnections = 10000
-	}
+	c.Limits = c.Limits.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -199,6 +197,7 @@ func (c Config) Validate() error {
 	if c.DedupWindow < 0 || c.DedupCount < 0 || c.DedupBytes < 0 {
 		bad("--dedup-window is %s, --dedup-count %d, --dedup-bytes %d: none of them can be negative", c.DedupWindow, c.DedupCount, c.DedupBytes)
 	}
+	errs = append(errs, c.Limits.validate()...)
 	if _, err := quorum.Parse(c.Sync); err != nil {
 		bad("--sync: %w", err)
 	}

@@ -140,12 +140,14 @@ func (l *leadership) runServe() {
 
 func (l *leadership) open() error {
 	n := l.n
-	b, err := broker.New(broker.Config{
+	bc := broker.Config{
 		Proposer: l, Index: brokerIndex{n.store}, Messages: n.store,
 		IDPrefix: idPrefix(n.cfg.ID, l.epoch), Policies: n.cfg.Policies, StoreBytes: n.cfg.StoreLimit, Logger: n.cfg.Logger,
 		CatchUp:   func() { _ = l.settle() }, // an error ends the leadership, which says so itself
 		OnFailure: func(err error) { l.post(func(r *role) { r.resign(err.Error()) }) },
-	})
+	}
+	n.cfg.Limits.forBroker(&bc)
+	b, err := broker.New(bc)
 	if err != nil {
 		return err
 	}
@@ -155,12 +157,14 @@ func (l *leadership) open() error {
 		return fmt.Errorf("cannot serve clients: %w", err)
 	}
 	epoch := uint64(l.epoch)
-	s, err := stompserver.New(stompserver.Config{
-		Listener: ln, Broker: b, MaxConnections: n.cfg.MaxConnections, Logger: n.cfg.Logger,
+	sc := stompserver.Config{
+		Listener: ln, Broker: b, Admit: n.files.admit, Logger: n.cfg.Logger,
 		OnFirstReceipt: func() {
 			n.events.Add(adminapi.KindFirstReceipt, epoch, "the first producer heard success", "leader", n.cfg.ID)
 		},
-	})
+	}
+	n.cfg.Limits.forServer(&sc)
+	s, err := stompserver.New(sc)
 	if err != nil {
 		b.Close()
 		ln.Close()

@@ -41,6 +41,7 @@ type Node struct {
 	group   *group.Group
 
 	adminAddr, replAddr string
+	files               files
 
 	trimNow  chan struct{} // capacity 1: wakes runTrim
 	refusals refusals
@@ -85,6 +86,7 @@ func Start(cfg Config) (*Node, error) {
 		events: events.New(cfg.ID, eventsKept, cfg.Logger), failed: make(chan error, 1), stop: make(chan struct{}),
 		replaced: make(chan struct{}, 1)}
 	n.refusals.n, n.held.n = n, n
+	n.files = files{filesLimit(), cfg.Logger}
 	n.mu.role = roleStatus{role: adminapi.RoleStarting}
 	if err := n.open(); err != nil {
 		n.close()
@@ -96,6 +98,9 @@ func Start(cfg Config) (*Node, error) {
 // open starts the parts in their order. What it opened is closed by close.
 func (n *Node) open() error {
 	cfg := n.cfg
+	if err := n.files.check(cfg.Limits.Connections); err != nil {
+		return err
+	}
 	if err := portFree("--listen-stomp", cfg.ListenStomp); err != nil {
 		return err
 	}
@@ -127,7 +132,7 @@ func (n *Node) open() error {
 	if err != nil {
 		return errors.Join(err, replLn.Close(), adminLn.Close())
 	}
-	n.admin = admin.Start(admin.Config{Listener: adminLn, Node: n, Operator: operator{n}, Events: n.events, Metrics: metrics.Handler(n),
+	n.admin = admin.Start(admin.Config{Listener: guarded{adminLn, n.files}, Node: n, Operator: operator{n}, Events: n.events, Metrics: metrics.Handler(n),
 		Token: cfg.AdminToken, Claimed: n.claimedBy, Logger: cfg.Logger})
 	n.zk, err = zkclient.Connect(zkclient.Config{Servers: cfg.ZK, SessionTimeout: cfg.SessionTimeout, Password: cfg.ZKPassword, Logger: cfg.Logger})
 	if err != nil {

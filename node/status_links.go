@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"baton/node/adminapi"
+	"baton/node/broker"
+	"baton/node/stompserver"
 	"baton/repl"
 	"baton/repl/progress"
 )
@@ -29,8 +31,13 @@ func (l *leadership) describe(s *adminapi.Status) {
 	srv, br := l.mu.server, l.mu.broker
 	l.mu.Unlock()
 	if srv != nil {
-		s.Clients = adminapi.Clients{Connections: srv.Stats().Connections, Subscriptions: br.Stats().Subscriptions}
+		s.Clients = clients(srv.Stats(), br.Stats())
 	}
+}
+
+func clients(s stompserver.Stats, b broker.Stats) adminapi.Clients {
+	return adminapi.Clients{Connections: s.Connections, Subscriptions: b.Subscriptions, Refused: s.Refused, Memory: adminapi.ClientMemory{
+		Bodies: s.BodyBytes, Transactions: b.TransactionBytes, Topics: b.MemoryBytes, Proposals: b.ProposalBytes, Waiting: b.WaitingBytes}}
 }
 
 func follower(f repl.FollowerStatus) adminapi.Follower {

@@ -17,10 +17,10 @@ import (
 
 // LeaderListener is told what happens to a leader. Any field may be nil. The
 // functions must not block and must not call Stop; they run on the leader's
-// goroutines with no lock held.
+// goroutines, one at a time where they tell of commits and of the quorum.
 type LeaderListener struct {
-	// Commit tells the commit position when it moves, after the proposals below
-	// it were answered.
+	// Commit tells the commit position when it moves, before the proposals below
+	// it are answered.
 	Commit           func(record.Position)
 	FollowerAttached func(FollowerAttached)
 	FollowerLost     func(node string, err error)
@@ -148,6 +148,13 @@ type Leader struct {
 	commit   atomic.Uint64
 	changed  hub // anything moved that a transfer waits for
 
+	// settling is held while the commit position moves and proposals are
+	// answered, callbacks included. It comes before appendMu.
+	settling struct {
+		sync.Mutex
+		fin []finished // reused
+	}
+
 	// appendMu puts proposals in order: it is held over Log.Append and the
 	// entry into the queue, so that the queue has the order of the log. It
 	// comes before mu.
@@ -157,7 +164,7 @@ type Leader struct {
 		ended        error // why leadership ended, nil while it lasts
 		peers        map[string]*peer
 		acks         []quorum.Ack // reused
-		self         quorum.Self  // as runCommit saw it last
+		self         quorum.Self  // as settle saw it last
 		waiting      queue
 		outstanding  int           // bytes between admission and done
 		room         chan struct{} // closed when admission should look again, nil if nobody waits for it

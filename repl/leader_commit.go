@@ -30,15 +30,15 @@ type finished struct {
 	err error
 }
 
-// runCommit moves the commit position and answers proposals. It is the only
-// goroutine that does, so answers come in the order of the log.
+// runCommit looks at the commit position whenever the leader's own log, or the
+// time, may have moved it. What followers do is looked at where their acks are
+// read.
 func (l *Leader) runCommit() {
 	defer l.wg.Done()
 	logC, cancel := l.cfg.Log.Subscribe(l.commitMoves())
 	defer cancel()
 	tick := time.NewTicker(l.cfg.HeartbeatInterval)
 	defer tick.Stop()
-	var fin []finished
 	for {
 		ticked := false
 		select {
@@ -50,23 +50,33 @@ func (l *Leader) runCommit() {
 		case <-tick.C:
 			ticked = true
 		}
-		// First the positions: what they say is true even if the log has
-		// failed since, but nothing may be committed after that was seen.
-		p := l.cfg.Log.Positions()
-		if err := l.cfg.Log.Err(); err != nil {
-			l.logFailed(fmt.Errorf("write or flush log: %w: %w", ErrLog, err))
-			continue
-		}
-		was := l.Commit()
-		fin = l.advance(p, ticked, fin[:0])
-		for i, f := range fin {
-			f.done(f.err)
-			fin[i] = finished{}
-		}
-		if c := l.Commit(); c != was && l.cfg.Listener.Commit != nil {
-			l.cfg.Listener.Commit(c)
-		}
+		l.settle(ticked)
 	}
+}
+
+// settle moves the commit position and answers the proposals that it covers.
+// One goroutine at a time does, so answers come in the order of the log.
+func (l *Leader) settle(ticked bool) {
+	l.settling.Lock()
+	defer l.settling.Unlock()
+	// First the positions: what they say is true even if the log has failed
+	// since, but nothing may be committed after that was seen.
+	p := l.cfg.Log.Positions()
+	if err := l.cfg.Log.Err(); err != nil {
+		l.logFailed(fmt.Errorf("write or flush log: %w: %w", ErrLog, err))
+		return
+	}
+	was := l.Commit()
+	fin := l.advance(p, ticked, l.settling.fin[:0])
+	// Whoever is woken last runs first, and that is to be who answers.
+	if c := l.Commit(); c != was && l.cfg.Listener.Commit != nil {
+		l.cfg.Listener.Commit(c)
+	}
+	for i, f := range fin {
+		f.done(f.err)
+		fin[i] = finished{}
+	}
+	l.settling.fin = fin
 }
 
 // commitMoves names what of the leader's own log can move the commit position.
@@ -196,6 +206,8 @@ func (l *Leader) observe(end record.Position, now time.Time) (events []func()) {
 
 // drain answers all that still waits when leadership has ended.
 func (l *Leader) drain() {
+	l.settling.Lock()
+	defer l.settling.Unlock()
 	l.mu.Lock()
 	err := fmt.Errorf("%w: %w", l.mu.ended, ErrInDoubt)
 	var fin []waiter

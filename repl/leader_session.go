@@ -287,7 +287,7 @@ func (s *session) acked(a wire.Ack) error {
 		s.blocked = false
 	}
 	// Of the acks for a batch only one moves the commit position. l.mu.self may
-	// be behind: then runCommit is about to look at this ack by itself.
+	// be behind: then runCommit is about to look at this ack too.
 	was := l.Commit()
 	commits := moved && l.reached(was) > was
 	changed := s.pe.prog.State() != before
@@ -296,7 +296,7 @@ func (s *session) acked(a wire.Ack) error {
 		poke(s.kick)
 	}
 	if commits || changed {
-		poke(l.kick)
+		l.settle(false)
 	}
 	if moved {
 		l.changed.notify()

@@ -133,6 +133,41 @@ var wireCases = []struct {
 		baton: "RECEIPT, MESSAGE persistent=true x", activemq: "RECEIPT, MESSAGE x"},
 	{name: "an option of SUBSCRIBE that does not exist", in: "SUBSCRIBE\nid:1\ndestination:/queue/Q\nreceipt:r\nactivemq.prefetchsize:1\n\n",
 		baton: "ERROR", activemq: "RECEIPT"},
+	{name: "priorities", see: []string{"priority"},
+		in: "SEND\ndestination:/queue/Q\npriority:1\n\nlow\x00SEND\ndestination:/queue/Q\n\nnormal\x00SEND\ndestination:/queue/Q\npriority:9\nreceipt:r\n\nhigh\x00" +
+			"SUBSCRIBE\nid:1\ndestination:/queue/Q\n\n",
+		baton:    "RECEIPT, MESSAGE priority=9 high, MESSAGE priority=4 normal, MESSAGE priority=1 low",
+		activemq: "RECEIPT, MESSAGE priority=1 low, MESSAGE priority=4 normal, MESSAGE priority=9 high"},
+	{name: "a priority that does not exist", see: []string{"priority"},
+		in:    "SEND\ndestination:/queue/Q\npriority:10\nreceipt:r\n\nx\x00SUBSCRIBE\nid:1\ndestination:/queue/Q\nreceipt:s\n\n",
+		baton: "ERROR, RECEIPT", activemq: "RECEIPT, RECEIPT, MESSAGE priority=9 x"},
+	{name: "a priority that is no number",
+		in:    "SEND\ndestination:/queue/Q\npriority:high\nreceipt:r\n\nx",
+		baton: "ERROR", activemq: "end"},
+	{name: "a delay", see: []string{"AMQ_SCHEDULED_DELAY"},
+		in: "SUBSCRIBE\nid:1\ndestination:/queue/Q\nreceipt:r\n\n\x00SEND\ndestination:/queue/Q\nAMQ_SCHEDULED_DELAY:300\n\nlater\x00" +
+			"SEND\ndestination:/queue/Q\n\nnow", baton: "RECEIPT, MESSAGE now, MESSAGE later"},
+	{name: "a delay and repetitions",
+		in: "SUBSCRIBE\nid:1\ndestination:/queue/Q\nreceipt:r\n\n\x00SEND\ndestination:/queue/Q\nAMQ_SCHEDULED_DELAY:100\nAMQ_SCHEDULED_PERIOD:100\n" +
+			"AMQ_SCHEDULED_REPEAT:2\n\nagain",
+		baton: "RECEIPT, MESSAGE again, MESSAGE again, MESSAGE again"},
+	{name: "repetitions without a delay",
+		in: "SUBSCRIBE\nid:1\ndestination:/queue/Q\nreceipt:r\n\n\x00SEND\ndestination:/queue/Q\nAMQ_SCHEDULED_PERIOD:100\n" +
+			"AMQ_SCHEDULED_REPEAT:1\n\nagain",
+		baton: "RECEIPT, MESSAGE again, MESSAGE again"},
+	{name: "a delay to a topic",
+		in: "SUBSCRIBE\nid:1\ndestination:/topic/wire.delay\nreceipt:r\n\n\x00SEND\ndestination:/topic/wire.delay\nAMQ_SCHEDULED_DELAY:300\n\nlater\x00" +
+			"SEND\ndestination:/topic/wire.delay\n\nnow", baton: "RECEIPT, MESSAGE now, MESSAGE later"},
+	{name: "a delay in a transaction that is aborted",
+		in: "SUBSCRIBE\nid:1\ndestination:/queue/Q\nreceipt:r\n\n\x00BEGIN\ntransaction:t\n\n\x00SEND\ndestination:/queue/Q\ntransaction:t\nAMQ_SCHEDULED_DELAY:50\n\ngone\x00" +
+			"ABORT\ntransaction:t\n\n\x00SEND\ndestination:/queue/Q\nAMQ_SCHEDULED_DELAY:600\n\nkept", baton: "RECEIPT, MESSAGE kept"},
+	{name: "a delay that is no number", in: "SEND\ndestination:/queue/Q\nAMQ_SCHEDULED_DELAY:soon\nreceipt:r\n\nx", see: []string{"receipt-id"},
+		baton: "ERROR receipt-id=r", activemq: "end"},
+	{name: "a cron entry that cannot be read", in: "SEND\ndestination:/queue/Q\nAMQ_SCHEDULED_CRON:every day\nreceipt:r\n\nx", see: []string{"receipt-id"},
+		baton: "ERROR receipt-id=r", activemq: "end"},
+
+	{name: "an option of CONNECT", connect: "CONNECT\naccept-version:1.2\nhost:x\nactivemq.anything:1\n\n\x00",
+		in: "SEND\ndestination:/queue/Q\nreceipt:s\n\nx", baton: "RECEIPT"},
 	{name: "the group of a message", see: []string{"JMSXGroupID"},
 		in:    "SUBSCRIBE\nid:1\ndestination:/queue/Q\nreceipt:r\n\n\x00SEND\ndestination:/queue/Q\nJMSXGroupID:g\n\nx",
 		baton: "RECEIPT, MESSAGE JMSXGroupID=g x", activemq: "RECEIPT, MESSAGE x"},

@@ -166,46 +166,55 @@ type groupDelivery struct {
 	confirmed   bool
 }
 
-// consumeGroups has consumers take and acknowledge messages one by one, until
-// enough says so or the connections end.
-func consumeGroups(t *testing.T, conns []*nodetest.Conn, enough func(confirmed int) bool) []groupDelivery {
+// consumeGroups has consumers take and acknowledge messages one by one, most of
+// them, until enough is true and none is between a message and its record. What
+// enough is told is how many acknowledgements were confirmed.
+func consumeGroups(t *testing.T, conns []*nodetest.Conn, most int, enough func(confirmed int) bool) []groupDelivery {
 	t.Helper()
 	var mu sync.Mutex
 	var all []groupDelivery
-	confirmed := 0
-	reached := make(chan struct{})
-	var once sync.Once
+	confirmed, busy := 0, 0
+	begin := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		busy++
+		return confirmed+busy <= most
+	}
+	end := func(d groupDelivery) {
+		mu.Lock()
+		defer mu.Unlock()
+		all, busy = append(all, d), busy-1
+		if d.confirmed {
+			confirmed++
+		}
+	}
 	for i, conn := range conns {
 		consume(t, conn, "/queue/groups", "activemq.prefetchSize:1")
 		go func() { // ends with the connection
-
 			for {
 				f, err := conn.Next()
-				if err != nil || f.Command != "MESSAGE" {
+				if err != nil || f.Command != "MESSAGE" || !begin() {
 					return
 				}
 				err = conn.Ask("ACK", "", "id:"+f.Get("ack"))
-				mu.Lock()
-				all = append(all, groupDelivery{i, f.Get("JMSXGroupID"), string(f.Body), err == nil})
-				if err == nil {
-					confirmed++
-				}
-				done := enough(confirmed)
-				mu.Unlock()
-				if done {
-					once.Do(func() { close(reached) })
-				}
+				end(groupDelivery{i, f.Get("JMSXGroupID"), string(f.Body), err == nil})
 				if err != nil {
 					return
 				}
 			}
 		}()
 	}
-	select {
-	case <-reached:
-	case <-within(t).Done():
-		t.Error("deliveries stopped")
-	}
+	await(t, "messages are acknowledged", func() bool {
+		mu.Lock()
+		n := confirmed
+		mu.Unlock()
+		if !enough(n) {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return busy == 0 || confirmed >= most
+	})
 	mu.Lock()
 	defer mu.Unlock()
 	return append([]groupDelivery(nil), all...)
@@ -253,21 +262,21 @@ func TestConsumersOfAQueueThroughAKilledLeader(t *testing.T) {
 	ackOf(t, first, take(t, first)) // 1 and 2 are pending when the leader dies
 
 	conns := []*nodetest.Conn{connect(t, c), connect(t, c)}
-	before := consumeGroups(t, conns, func(n int) bool { return n >= groups*messages/2 })
+	const half = groups * messages / 2 // what comes after is pending when the leader dies
+	before := consumeGroups(t, conns, half, func(n int) bool { return n >= half })
 	failOver(t, c)
 	reached := soleConsumers(t, before, map[string]int{})
 
 	after := []*nodetest.Conn{connect(t, c), connect(t, c), connect(t, c)}
 	t.Run("groups", func(t *testing.T) {
-		// What was acknowledged between the last look and the kill is gone, too.
-		all := consumeGroups(t, after, func(int) bool { return depth(t, c, "groups") == 0 })
+		all := consumeGroups(t, after, groups*messages, func(int) bool { return depth(t, c, "groups") == 0 })
 		from := map[string]int{}
 		for _, d := range all {
 			if _, ok := from[d.group]; !ok {
 				n, err := strconv.Atoi(d.body)
 				require.NoError(t, err)
 				from[d.group] = n
-				require.GreaterOrEqual(t, n, reached[d.group], "what was acknowledged came again")
+				require.Equal(t, reached[d.group], n, "what was acknowledged is gone, and no more, of group %s", d.group)
 			}
 		}
 		for g, n := range soleConsumers(t, all, from) {

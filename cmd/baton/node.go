@@ -11,19 +11,7 @@ import (
 	"baton/node/broker/policy"
 )
 
-func nodeCommand() *cobra.Command {
-	var (
-		cfg                   node.Config
-		log                   logFlags
-		token, admin, zkToken string
-		parentFD              int
-		drill                 string
-		advertise             [3]string
-	)
-	c := &cobra.Command{
-		Use:   "node",
-		Short: "Run one broker node",
-		Long: `Runs one node of a cluster. It joins in ZooKeeper, leads or follows, and serves STOMP clients while
+const nodeLong = `Runs one node of a cluster. It joins in ZooKeeper, leads or follows, and serves STOMP clients while
 it leads. It stops cleanly on SIGTERM. Every flag is also a key of the --config file and an environment
 variable (BATON_ZK_PATH for --zk-path). The file may also have a list "destinations": what holds for queues
 and topics, as in
@@ -36,8 +24,26 @@ and topics, as in
       limits: {messages: 1000000, bytes: 10GiB, message-size: 1MiB, wait: 30s}
       prefetch: 100
 
-The first rule that fits a destination counts; give all nodes the same.`,
-		Args: cobra.NoArgs,
+The first rule that fits a destination counts; give all nodes the same.
+
+What clients may cost is limited by the --max- and -memory options. A size is a number of bytes, or one with a
+unit as in 64MiB. Clients are also turned away while less than 256 more files could be opened (ulimit -n):
+those are for the log, the followers and ZooKeeper.`
+
+func nodeCommand() *cobra.Command {
+	var (
+		cfg                   node.Config
+		log                   logFlags
+		token, admin, zkToken string
+		parentFD              int
+		drill                 string
+		advertise             [3]string
+	)
+	c := &cobra.Command{
+		Use:   "node",
+		Short: "Run one broker node",
+		Long:  nodeLong,
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := log.logger(cmd.ErrOrStderr())
 			if err != nil {
@@ -109,7 +115,7 @@ func nodeFlags(c *cobra.Command, cfg *node.Config, advertise *[3]string) {
 	f.DurationVar(&cfg.ElectionTimeout, "election-timeout", node.DefaultElectionTimeout, "a leader that is silent for so long is suspected")
 	f.DurationVar(&cfg.QuorumTimeout, "quorum-timeout", node.DefaultQuorumTimeout, "how long a producer waits for a quorum before it gets an ERROR")
 	retentionFlags(c, cfg)
-	f.IntVar(&cfg.MaxConnections, "max-connections", 10000, "STOMP connections at most")
+	limitFlags(c, &cfg.Limits)
 }
 
 // retentionFlags adds how much log a node keeps.

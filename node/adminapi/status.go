@@ -161,8 +161,20 @@ type ZooKeeper struct {
 
 // Clients of the node; all zero on a follower.
 type Clients struct {
-	Connections   int `json:"connections"`
-	Subscriptions int `json:"subscriptions"`
+	Connections   int          `json:"connections"`
+	Subscriptions int          `json:"subscriptions"`
+	Refused       uint64       `json:"refused"` // connections turned away by this leadership
+	Memory        ClientMemory `json:"memory"`
+}
+
+// ClientMemory is what clients cost at the moment, in bytes, by the limit that
+// bounds it.
+type ClientMemory struct {
+	Bodies       int64 `json:"bodies"` // large ones that are being received
+	Transactions int64 `json:"transactions"`
+	Topics       int64 `json:"topics"`
+	Proposals    int64 `json:"proposals"`
+	Waiting      int64 `json:"waiting"` // for room in full queues
 }
 
 // Counters since the process started.

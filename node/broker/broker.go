@@ -41,6 +41,7 @@ type Broker struct {
 	lastID        atomic.Uint64
 	cached        atomic.Int64
 	inTransaction atomic.Int64 // bytes held by open transactions
+	waiting       atomic.Int64 // bytes that wait for room in queues
 	inMemory      atomic.Int64 // bytes of messages that are not in the log
 	dropped       atomic.Uint64
 	delivered     atomic.Uint64
@@ -226,6 +227,7 @@ type Stats struct {
 	ProposalBytes    int64  // of proposals that await their commit
 	BlockedProposals int    // sessions that wait until there are fewer
 	TransactionBytes int64  // in open transactions
+	WaitingBytes     int64  // of what waits for room in queues
 	StoreFull        string // why producers wait for room in the store; "" = none does
 }
 
@@ -237,6 +239,7 @@ func (b *Broker) Stats() Stats {
 	b.storage.Unlock()
 	return Stats{
 		ProposalBytes: used, BlockedProposals: waiting, TransactionBytes: b.inTransaction.Load(), StoreFull: full,
+		WaitingBytes:  b.waiting.Load(),
 		Delivered:     b.delivered.Load(),
 		Subscriptions: int(b.subscriptions.Load()),
 		CachedBytes:   b.cached.Load(),

@@ -124,6 +124,10 @@ const BodyMax = 100 << 20
 // that the broker adds when it puts the message elsewhere.
 const HeadersMax = record.MaxHeaders - 16
 
+// TransactionMax is the largest size of a transaction, in bytes: it is one batch
+// of the log.
+const TransactionMax = record.MaxBatchSize - batchSlack
+
 // batchSlack is what a batch of the log may need beside what was counted.
 const batchSlack = 64 << 10
 
@@ -149,6 +153,7 @@ type Config struct {
 	InFlightBytes int   // a session's proposals awaiting commit; 8 MiB
 	InFlight      int   // the same in frames; 2048
 	ProposalBytes int64 // all sessions' proposals awaiting commit; 256 MiB
+	WaitingBytes  int64 // what waits for room in queues, of all sessions; 256 MiB
 	StoreBytes    int64 // what all queues hold before producers wait; 0: any
 
 	// Limits of transactions. What is above one is refused, and the transaction
@@ -211,6 +216,9 @@ func (c Config) withDefaults() Config {
 	if c.ProposalBytes == 0 {
 		c.ProposalBytes = 256 << 20
 	}
+	if c.WaitingBytes == 0 {
+		c.WaitingBytes = 256 << 20
+	}
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 64 << 20
 	}
@@ -240,8 +248,8 @@ func (c Config) Validate() error {
 	if c.BatchBytes > record.MaxBatchSize/8 {
 		return fmt.Errorf("broker: config: BatchBytes is %d, at most %d", c.BatchBytes, record.MaxBatchSize/8)
 	}
-	if c.TransactionBytes > record.MaxBatchSize-batchSlack {
-		return fmt.Errorf("broker: config: TransactionBytes is %d, at most %d", c.TransactionBytes, record.MaxBatchSize-batchSlack)
+	if c.TransactionBytes > TransactionMax {
+		return fmt.Errorf("broker: config: TransactionBytes is %d, at most %d", c.TransactionBytes, TransactionMax)
 	}
 	for _, r := range c.IDPrefix {
 		if r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
@@ -256,7 +264,7 @@ func (c Config) Validate() error {
 		{"PrefetchMax", int64(c.PrefetchMax)}, {"AckWindow", int64(c.AckWindow)},
 		{"BatchBytes", int64(c.BatchBytes)}, {"BatchRecords", int64(c.BatchRecords)},
 		{"InFlightBytes", int64(c.InFlightBytes)}, {"InFlight", int64(c.InFlight)},
-		{"ProposalBytes", c.ProposalBytes}, {"StoreBytes", c.StoreBytes},
+		{"ProposalBytes", c.ProposalBytes}, {"WaitingBytes", c.WaitingBytes}, {"StoreBytes", c.StoreBytes},
 		{"SubscriberMessages", int64(c.SubscriberMessages)}, {"SubscriberBytes", int64(c.SubscriberBytes)},
 		{"MemoryBytes", c.MemoryBytes}, {"Temporaries", int64(c.Temporaries)},
 		{"Durables", int64(c.Durables)}, {"Consumers", int64(c.Consumers)},

@@ -332,6 +332,34 @@ func TestLeavingWhileWaiting(t *testing.T) {
 	}
 }
 
+// Many clients that send to a full queue cost bounded memory, too.
+func TestWaitingOfAllIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := brokertest.NewLog()
+		b := log.Broker(t, func(c *broker.Config) {
+			limited(policy.Limits{Messages: 1, Wait: time.Minute})(c)
+			c.WaitingBytes = 10_000
+		})
+		attach(t, b).send(t, "q", "first")
+		refused := 0
+		for range 20 {
+			p := attach(t, b)
+			p.send(t, "q", strings.Repeat("x", 1000))
+			synctest.Wait()
+			for _, err := range p.outcomes() {
+				require.ErrorIs(t, err, broker.ErrFull)
+				require.ErrorContains(t, err, "all connections")
+				refused++
+			}
+		}
+		require.Equal(t, 11, refused)
+		require.Greater(t, b.Stats().WaitingBytes, int64(9000))
+		<-time.After(2 * time.Minute)
+		require.Zero(t, b.Stats().WaitingBytes)
+		b.Close()
+	})
+}
+
 // A client that sends ahead into a full queue costs bounded memory.
 func TestWaitingIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -69,7 +69,7 @@ func (p *parked) full(cfg *Config, x *parcel) bool {
 
 // park holds a parcel aside. It waits while there is too much of that, for each
 // parcel leaves after a while; but not for long if acks may be behind it: then
-// it is refused. Error: ErrClosed.
+// it is refused, and so it is if all sessions hold too much. Error: ErrClosed.
 func (s *Session) park(x *parcel) error {
 	p := &s.parked
 	x.bytes = x.g.unit.bytes
@@ -83,17 +83,18 @@ func (s *Session) park(x *parcel) error {
 		if !settles {
 			p.changed.Wait()
 		} else if !s.parkPatience() {
-			n, bytes := len(p.items), p.bytes
-			p.mu.Unlock()
-			x.drop(s.b, true)
-			s.refuseParcel(x, fmt.Errorf("%w: %d messages of this connection, %d bytes, wait for room already", ErrFull, n, bytes))
-			p.mu.Lock()
+			s.refuseToPark(x, fmt.Errorf("%w: %d messages of this connection, %d bytes, wait for room already", ErrFull, len(p.items), p.bytes))
 			return nil
 		}
 	}
 	if s.isDead() {
 		x.drop(s.b, false)
 		return ErrClosed
+	}
+	if all := s.b.waiting.Add(int64(x.bytes)); all > s.b.cfg.WaitingBytes {
+		s.b.waiting.Add(int64(-x.bytes))
+		s.refuseToPark(x, fmt.Errorf("%w: messages of all connections with %d bytes wait for room already", ErrFull, all-int64(x.bytes)))
+		return nil
 	}
 	p.items = append(p.items, x)
 	p.bytes += x.bytes
@@ -105,6 +106,14 @@ func (s *Session) park(x *parcel) error {
 		p.running = s.b.run(s.runParked)
 	}
 	return nil
+}
+
+// refuseToPark is called with the lock, and gives it away.
+func (s *Session) refuseToPark(x *parcel, why error) {
+	s.parked.mu.Unlock()
+	defer s.parked.mu.Lock()
+	x.drop(s.b, true)
+	s.refuseParcel(x, why)
 }
 
 // parkPatience waits for a change, until there was no room for parkGrace. It is
@@ -129,10 +138,12 @@ func (s *Session) parkPatience() bool {
 	return true
 }
 
-// remove forgets a parcel. Until then nothing overtakes it.
-func (p *parked) remove(x *parcel) {
+// unpark forgets a parcel. Until then nothing overtakes it.
+func (s *Session) unpark(x *parcel) {
+	p := &s.parked
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.b.waiting.Add(int64(-x.bytes))
 	i := slices.Index(p.items, x)
 	p.items = slices.Delete(slices.Clone(p.items), i, i+1) // runParked walks along the old list
 	p.bytes -= x.bytes
@@ -199,7 +210,7 @@ func (s *Session) sendParcels(items []*parcel) (next time.Time) {
 			continue
 		}
 		s.endParcel(x, err)
-		s.parked.remove(x)
+		s.unpark(x)
 	}
 	return next
 }

@@ -9,6 +9,7 @@ import (
 	"baton/node/broker/destination"
 	"baton/node/broker/policy"
 	"baton/store/record"
+	"baton/store/record/reuse"
 )
 
 // target is a queue of the log that a message goes to.
@@ -259,7 +260,7 @@ func (r *router) addTo(u *unit, m record.Message, hint int) {
 			r.message.Queue = destination.Lane(t.queue, m.Priority)
 		}
 		if u.batch == nil {
-			u.batch = record.NewBatch(max(hint, len(m.Body)+1024))
+			u.batch = reuse.NewBatch(max(hint, len(m.Body)+1024))
 		}
 		u.batch.Add(record.TypeEnqueue, r.encode)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"baton/node/broker/destination"
 	"baton/store/record"
+	"baton/store/record/reuse"
 )
 
 // Kind of an operation.
@@ -129,7 +130,7 @@ func (u *unit) seal() *record.Batch {
 			continue
 		}
 		if u.batch == nil {
-			u.batch = record.NewBatch(64 + len(a.lane.name) + 6*len(a.entries))
+			u.batch = reuse.NewBatch(64 + len(a.lane.name) + 6*len(a.entries))
 		}
 		addAck(u.batch, a)
 	}

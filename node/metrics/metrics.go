@@ -52,6 +52,8 @@ var (
 	zkExpiries  = desc("zookeeper_session_expiries_total", "ZooKeeper sessions lost.")
 	connections = desc("stomp_connections", "Client connections.")
 	subs        = desc("stomp_subscriptions", "Subscriptions.")
+	turnedAway  = desc("stomp_connections_refused_total", "Clients turned away, for too many were there; of this leadership.")
+	clientBytes = desc("client_memory_bytes", "Memory that clients cost, by the limit that bounds it.", "use")
 	counter     = desc("messages_total", "Messages by what happened to them.", "event")
 	commits     = desc("store_events_total", "Batches, flushes and commits of the log.", "event")
 	commitTime  = desc("commit_seconds", "Recent time from proposal to commit.", "quantile")
@@ -89,6 +91,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count(zkExpiries, uint64(s.ZooKeeper.Expiries))
 	gauge(connections, float64(s.Clients.Connections))
 	gauge(subs, float64(s.Clients.Subscriptions))
+	count(turnedAway, s.Clients.Refused)
+	m := s.Clients.Memory
+	for use, v := range map[string]int64{"bodies": m.Bodies, "transactions": m.Transactions, "topics": m.Topics, "proposals": m.Proposals, "waiting": m.Waiting} {
+		gauge(clientBytes, float64(v), use)
+	}
 	for event, v := range map[string]uint64{"enqueued": s.Counters.Enqueued, "acked": s.Counters.Acked,
 		"delivered": s.Counters.Delivered, "receipts": s.Counters.Receipts} {
 		count(counter, v, event)

@@ -98,8 +98,8 @@ func (c Config) Validate() error {
 	if c.Limits.Body > broker.BodyMax {
 		return fmt.Errorf("stompserver: config: body limit is %d bytes, at most %d", c.Limits.Body, broker.BodyMax)
 	}
-	if d := c.withDefaults(); d.BodyMemory < bodyCopies*int64(d.Limits.Body) {
-		return fmt.Errorf("stompserver: config: BodyMemory is %d, must be at least %d: %d for each byte of the largest body", d.BodyMemory, bodyCopies*d.Limits.Body, bodyCopies)
+	if d := c.withDefaults(); d.BodyMemory < BodyCopies*int64(d.Limits.Body) {
+		return fmt.Errorf("stompserver: config: BodyMemory is %d, must be at least %d: %d for each byte of the largest body", d.BodyMemory, BodyCopies*d.Limits.Body, BodyCopies)
 	}
 	if c.HeartBeatGrace != 0 && c.HeartBeatGrace < 1 {
 		return fmt.Errorf("stompserver: config: heart-beat grace is %g, must be at least 1", c.HeartBeatGrace)

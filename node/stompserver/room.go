@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// bodyCopies is how often a body is in memory while its frame is handled: as
+// BodyCopies is how often a body is in memory while its frame is handled: as
 // it was received, and in the batch for the log.
-const bodyCopies = 2
+const BodyCopies = 2
 
 const (
 	roomWait     = 30 * time.Second // for the room that a large body needs
@@ -111,7 +111,7 @@ type intake struct {
 // Take implements stomp.Room. A body whose end is not known in advance grows
 // only while there is room: to wait with a part of it could be for ever.
 func (in *intake) Take(n, held int) error {
-	need, patience := bodyCopies*int64(n), roomWait
+	need, patience := BodyCopies*int64(n), roomWait
 	if held > 0 {
 		patience = 0
 	}

@@ -46,8 +46,22 @@ type Batch struct {
 }
 
 // NewBatch returns an empty batch with room for size bytes of bodies.
-func NewBatch(size int) *Batch {
-	return &Batch{buf: make([]byte, HeaderSize, HeaderSize+RecordHeaderSize+size)}
+func NewBatch(size int) *Batch { return NewBatchIn(nil, size) }
+
+// NewBatchIn is NewBatch in memory that nobody else uses, if that is enough.
+func NewBatchIn(memory []byte, size int) *Batch {
+	if need := HeaderSize + RecordHeaderSize + size; cap(memory) < need {
+		memory = make([]byte, 0, need)
+	}
+	return &Batch{buf: memory[:HeaderSize]}
+}
+
+// TakeMemory empties b and returns its memory. Only the owner of b calls it,
+// when nobody reads b or its bytes any more.
+func (b *Batch) TakeMemory() []byte {
+	memory := b.buf[:0]
+	*b = Batch{}
+	return memory
 }
 
 // Add appends one record. encode appends the body to the slice it is given

@@ -43,7 +43,7 @@ func (l *Log) append(u urgency, epoch record.Epoch, commit record.Position, b *r
 	sealed := b.Seal(epoch, pos.Append, commit, l.cfg.Now(), crc)
 	l.accept(epoch, pos.Append, commit, size)
 	l.mu.space.tail = tail
-	l.enqueue(sealed)
+	l.enqueue(queued{sealed, b})
 	return pos.Append, nil
 }
 
@@ -91,7 +91,7 @@ func (l *Log) AppendRaw(b []byte) (record.Position, error) {
 		l.accept(h.Epoch, h.Position, h.Commit, int64(h.Length))
 	}
 	l.mu.space.tail = tail
-	l.enqueue(owned)
+	l.enqueue(queued{b: owned})
 	return l.mu.pos.Append, nil
 }
 
@@ -135,9 +135,9 @@ func (l *Log) accept(epoch record.Epoch, at, commit record.Position, size int64)
 	l.mu.metrics.Batches++
 }
 
-func (l *Log) enqueue(b []byte) {
-	l.mu.queue = append(l.mu.queue, queued{b})
-	l.mu.queueBytes += int64(len(b))
+func (l *Log) enqueue(q queued) {
+	l.mu.queue = append(l.mu.queue, q)
+	l.mu.queueBytes += int64(len(q.b))
 	switch {
 	case l.mu.flusherWaits:
 		l.flush.Signal()

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"baton/store/record"
+	"baton/store/record/reuse"
 	"baton/store/vfs"
 	"baton/store/wal"
 )
@@ -88,7 +89,7 @@ func appendFor(b *testing.B, l *wal.Log, writers int, atLeast time.Duration) (ba
 	for range writers {
 		wg.Go(func() {
 			for time.Since(began) < atLeast {
-				batch := record.NewBatch(1100)
+				batch := reuse.NewBatch(1100)
 				batch.Add(record.TypeEnqueue, e.AppendTo)
 				end, err := l.Append(1, 0, batch)
 				if err == nil {

@@ -18,13 +18,15 @@ const (
 	minSegmentSize = 4 << 10
 	maxSegmentSize = 1 << 40
 	zeroChunk      = 1 << 20  // bytes of zeros written at a time
+	fillFraction   = 16       // of that is used up before the filler looks again
 	spareSyncBytes = 16 << 20 // of zeros in a spare between two syncs
 	readChunk      = 1 << 20
 	markFraction   = 64 // a flush mark is written every 1/64 of a segment
 	maxOpenFiles   = 64 // sealed segments kept open for readers
 	gatherMax      = 500 * time.Microsecond
-	bufferMax      = 4 << 20 // bytes of a write buffer that is kept
-	queueMax       = 8 << 10 // appends of a queue that is kept
+	paceBytes      = 64 << 10 // queued, for which a sync does not wait any longer
+	bufferMax      = 4 << 20  // bytes of a write buffer that is kept
+	queueMax       = 8 << 10  // appends of a queue that is kept
 	// How long a full disk is left alone before it is asked again.
 	fullPauseMin = 50 * time.Millisecond
 	fullPauseMax = time.Second

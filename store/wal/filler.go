@@ -66,7 +66,7 @@ func (l *Log) findFill(chunk int64) (fillJob, bool) {
 	sp := &l.mu.space
 	for i, need := range sp.needs {
 		if s := l.prepared(i); s == nil || s.filled < need {
-			return l.fillOf(i, chunk, need)
+			return l.fillOf(i, chunk, max(need, headerBlock+l.cfg.SegmentSize))
 		}
 	}
 	from := sp.tail

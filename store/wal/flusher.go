@@ -20,11 +20,12 @@ func (l *Log) runFlusher() {
 			return
 		}
 		if group != nil {
-			var err error
-			buf, err = l.writeGroup(group, at, buf)
-			l.endGroup(group, err)
-			if cap(buf) > bufferMax {
-				buf = nil
+			buf = l.putGroup(group, at, buf)
+			// A sync takes its processor along for a while. Those who ship what
+			// was written go first; what was appended meanwhile is taken along.
+			runtime.Gosched()
+			if group, at = l.moreGroup(); group != nil {
+				buf = l.putGroup(group, at, buf)
 			}
 		}
 		s, from, to := l.beginFlush()
@@ -38,6 +39,26 @@ func (l *Log) runFlusher() {
 			l.rest()
 		}
 	}
+}
+
+// putGroup writes a group that was taken, and returns buf for the next time.
+func (l *Log) putGroup(group []queued, at record.Position, buf []byte) []byte {
+	buf, err := l.writeGroup(group, at, buf)
+	l.endGroup(group, err)
+	if cap(buf) > bufferMax {
+		return nil // a burst must not hold its memory for ever
+	}
+	return buf
+}
+
+// moreGroup takes what is queued by now, if anything is.
+func (l *Log) moreGroup() ([]queued, record.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.err != nil || l.mu.exclusive || l.mu.busyWrite {
+		return nil, 0
+	}
+	return l.take(), l.mu.pos.Written
 }
 
 // nextGroup waits until there is something to write or to sync, and takes what
@@ -56,7 +77,7 @@ func (l *Log) nextGroup() ([]queued, record.Position, bool) {
 			l.mu.flusherWaits = true
 			l.flush.Wait()
 			l.mu.flusherWaits = false
-		case !l.mu.closed && l.mu.pace.short(l.mu.metrics.Batches):
+		case !l.mu.closed && l.mu.queueBytes < paceBytes && l.mu.pace.short(l.mu.metrics.Batches):
 			l.mu.Unlock()
 			runtime.Gosched()
 			l.mu.Lock()
@@ -107,8 +128,11 @@ func (l *Log) beginFlush() (s *segment, from, to record.Position) {
 // come back a moment after it; a sync that begins before they do leaves half
 // of them behind, every time, and so twice as many syncs are made as needed.
 // Therefore the flusher waits a fraction of a sync's time for as many batches
-// as there were callers: those that the last sync freed, and those that came
-// during it. All fields count batches since Open.
+// as there were callers of WaitFlushed: those that the last sync freed, and
+// those that came during it. Who appends without waiting here, as replication
+// does, comes back when others have done their part, and is not waited for.
+// Beyond paceBytes a sync costs by its size, and waiting gains nothing.
+// All counts are of batches since Open.
 type pace struct {
 	taken    uint64 // by the writer
 	written  uint64
@@ -125,10 +149,9 @@ func (p *pace) short(appended uint64) bool {
 	return time.Now().Before(p.deadline)
 }
 
-func (p *pace) flushEnded(took time.Duration, appended uint64) {
-	freed := p.flushing - p.flushed
+func (p *pace) flushEnded(took time.Duration, callers int64) {
 	p.flushed = p.flushing
-	p.expect = freed + (appended - p.flushed)
+	p.expect = uint64(callers)
 	p.deadline = time.Now().Add(min(took/4, gatherMax))
 }
 
@@ -158,7 +181,7 @@ func (l *Log) endFlush(to record.Position, took time.Duration, err error) {
 		return
 	}
 	l.mu.metrics.flushed(took)
-	l.mu.pace.flushEnded(took, l.mu.metrics.Batches)
+	l.mu.pace.flushEnded(took, l.callers())
 	l.advanceFlush(to)
 	wake := l.endTurn()
 	l.mu.Unlock()

@@ -66,7 +66,10 @@ type Log struct {
 }
 
 // queued is one append: whole batches, owned by the log.
-type queued struct{ b []byte }
+type queued struct {
+	b    []byte
+	from *record.Batch // whose memory it is, nil if nobody's
+}
 
 // Open recovers the log in cfg.Dir and starts its goroutines. The caller holds
 // the lock of the directory and closes the Log.

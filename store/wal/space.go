@@ -34,6 +34,7 @@ type space struct {
 	demand layout
 	needs  []int64
 
+	used    int64    // bytes written since runFiller was woken for them
 	filling *segment // what runFiller is writing to
 	blocked bool     // runFiller waits before it tries again
 	held    bool     // see HoldSpace

@@ -3,6 +3,7 @@ package wal
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"baton/store/record"
 )
@@ -14,7 +15,8 @@ import (
 // turn is one sync, or the next one that is to come, as those who wait for its
 // end see it.
 type turn struct {
-	done chan struct{} // closed at the end
+	done    chan struct{} // closed at the end
+	callers atomic.Int64  // how many waited for it
 	// Set before that: how far the log was flushed then, and what was left of
 	// it. Both may be lower again when somebody gets to look.
 	flushed, cut record.Position
@@ -59,6 +61,17 @@ func (l *Log) endTurn() (wake func()) {
 	return func() { close(ended.done) }
 }
 
+// callers is how many wait for the sync in progress or for the next one. l.mu
+// is held.
+func (l *Log) callers() int64 {
+	p := l.progress.Load()
+	n := p.next.callers.Load()
+	if p.current != nil {
+		n += p.current.callers.Load()
+	}
+	return n
+}
+
 // skipTurn wakes all who wait while no sync is in progress, to look again:
 // positions above cut are not in the log any more. l.mu is held.
 func (l *Log) skipTurn(cut record.Position) {
@@ -98,6 +111,7 @@ func (l *Log) WaitFlushed(ctx context.Context, pos record.Position) error {
 		if pos <= p.to {
 			t = p.current
 		}
+		t.callers.Add(1)
 		if err := t.wait(ctx); err != nil {
 			return err
 		}

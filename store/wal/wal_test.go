@@ -375,6 +375,56 @@ func TestBackPressure(t *testing.T) {
 	})
 }
 
+// An active segment that was taken into use before it was filled, with used
+// segments behind it that need no zeros: appends to it do not wait for zeros of
+// their own each.
+func TestZerosAreWrittenInLargePieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var mu sync.Mutex
+		fills, ends := 0, map[string]int64{}
+		hook := vfs.NewHook(vfs.NewMem(), func(op vfs.Op) error {
+			mu.Lock()
+			name := filepath.Base(op.Name)
+			fresh := op.Kind == vfs.OpWrite && op.Offset >= ends[name]
+			if fresh {
+				ends[name] = op.Offset + op.Length
+				fills++
+			}
+			mu.Unlock()
+			if fresh && op.Offset > 4<<20 && name == "spare-3.tmp" {
+				<-gate
+			}
+			return nil
+		})
+		l, _, err := wal.Open(wal.Config{Dir: "/data", FS: hook, SegmentSize: 16 << 20, ReserveBytes: 1})
+		require.NoError(t, err)
+		write := func(size int) {
+			end, err := l.Append(1, 0, newBatch("x", size))
+			require.NoError(t, err)
+			require.NoError(t, l.WaitFlushed(t.Context(), end))
+			synctest.Wait()
+		}
+		for len(l.Bases()) < 4 {
+			write(1 << 20)
+		}
+		require.NoError(t, l.TrimTo(l.Bases()[3]))
+		close(gate)
+		synctest.Wait()
+		mu.Lock()
+		fills = 0
+		mu.Unlock()
+		for range 1000 {
+			write(10 << 10)
+		}
+		mu.Lock()
+		n := fills
+		mu.Unlock()
+		require.NoError(t, l.Close())
+		require.Less(t, n, 100, "writes of zeros for 1000 appends, 10 MB")
+	})
+}
+
 func TestFlushInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var syncs atomic.Int64

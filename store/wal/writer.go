@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"baton/store/record"
+	"baton/store/record/reuse"
 )
 
 // runWriter writes what is queued while the flusher syncs, so that readers can
@@ -19,12 +20,7 @@ func (l *Log) runWriter() {
 		if group == nil {
 			return
 		}
-		var err error
-		buf, err = l.writeGroup(group, at, buf)
-		l.endGroup(group, err)
-		if cap(buf) > bufferMax {
-			buf = nil // a burst must not hold its memory for ever
-		}
+		buf = l.putGroup(group, at, buf)
 	}
 }
 
@@ -71,7 +67,10 @@ func (l *Log) endGroup(group []queued, err error) {
 	var size int64
 	for i, q := range group {
 		size += int64(len(q.b))
-		group[i].b = nil
+		if q.from != nil {
+			reuse.Recycle(q.from)
+		}
+		group[i] = queued{}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,5 +175,9 @@ func (l *Log) written(at record.Position, n int64) {
 	l.mu.metrics.Groups++
 	l.mu.metrics.Bytes += uint64(n)
 	l.notify()
-	l.fill.Signal()
+	// The filler works ahead, so it need not hear of each write.
+	if l.mu.space.used += n; l.mu.space.used >= min(zeroChunk, l.cfg.SegmentSize)/fillFraction {
+		l.mu.space.used = 0
+		l.fill.Signal()
+	}
 }

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package node
+
+func filesLimit() int { return 0 }
