@@ -42,6 +42,9 @@ func (s *still) Can(action string) (bool, string) { return action != s.no, "not 
 
 // screen is a model driven by hand.
 func screen(t testing.TB, cfg Config, snap *data.Snapshot, w, h int, keys ...string) *Model {
+	if cfg.Clipboard == nil {
+		cfg.Clipboard = io.Discard
+	}
 	t.Helper()
 	if cfg.Source == nil {
 		cfg.Source = &still{}
@@ -77,7 +80,7 @@ func keyMsg(k string) tea.KeyMsg {
 func plain() style.Theme { return style.New(style.Plain, false, false) }
 
 func setup(th style.Theme, s *data.Snapshot) Config {
-	return Config{Theme: th, Launched: s.Launched, ReadOnly: !s.Launched, Cluster: s.Cluster, Clipboard: io.Discard}
+	return Config{Theme: th, Launched: s.Launched, ReadOnly: !s.Launched, Cluster: s.Cluster}
 }
 
 func golden(t *testing.T, name, got string) {

@@ -284,7 +284,7 @@ func (m *Model) do(action, node string) {
 	src, parent := m.cfg.Source, m.ctx
 	m.doing++
 	m.dialogs = nil // make room for what follows
-	m.say(action+" "+node+m.cfg.Theme.Glyphs.Ellipsis, false)
+	m.say(did(action, node)+m.cfg.Theme.Glyphs.Ellipsis, false)
 	m.cmds = append(m.cmds, func() tea.Msg {
 		begun := time.Now()
 		ctx, cancel := context.WithTimeout(parent, actionTimeout)
@@ -294,13 +294,21 @@ func (m *Model) do(action, node string) {
 	})
 }
 
+// did names what is done to a target; what is done to all needs no other name.
+func did(action, target string) string {
+	if target == data.Everything {
+		return action
+	}
+	return action + " " + target
+}
+
 func (m *Model) done(msg doneMsg) {
 	m.doing--
 	if msg.err != nil {
 		m.say(msg.err.Error(), true)
 		return
 	}
-	text := msg.action + " " + msg.node + ": done in " + span(msg.took)
+	text := did(msg.action, msg.node) + ": done in " + span(msg.took)
 	m.undo = undoable{}
 	if v, ok := data.VerbByName(msg.action); ok && v.Undo != "" {
 		m.undo = undoable{v.Undo, msg.node}

@@ -82,11 +82,15 @@ func printAnswer(w io.Writer, a control.Answer, flags string) {
 	if len(a.Forecast) == 0 {
 		fmt.Fprintln(w, "  nothing is put at risk")
 	}
+	what := a.Verb + " " + a.Target
+	if a.Target == data.Everything {
+		what = a.Verb
+	}
 	if !a.Done {
-		fmt.Fprintf(w, "%s %s: not done, this was the forecast\n", a.Verb, a.Target)
+		fmt.Fprintf(w, "%s: not done, this was the forecast\n", what)
 		return
 	}
-	fmt.Fprintf(w, "%s %s: done in %d ms", a.Verb, a.Target, a.TookMS)
+	fmt.Fprintf(w, "%s: done in %d ms", what, a.TookMS)
 	if v, ok := data.VerbByName(a.Undo); ok {
 		fmt.Fprintf(w, "; %s takes it back", v.Command(data.CLI{Launched: true, Flags: flags}, a.Target, ""))
 	}

@@ -185,8 +185,11 @@ func (s *Snapshot) deriveQuorum() {
 }
 
 func (s *Snapshot) deriveHealth(leader *Node) Health {
-	answered, fresh := 0, 0
+	answered, fresh, down := 0, 0, 0
 	for i := range s.Nodes {
+		if s.Nodes[i].State == StateDown {
+			down++
+		}
 		if !s.Nodes[i].SeenAt.IsZero() {
 			answered++
 		}
@@ -199,6 +202,8 @@ func (s *Snapshot) deriveHealth(leader *Node) Health {
 		return HealthStarting
 	case answered == 0:
 		return HealthUnknown
+	case down == len(s.Nodes): // known, not only silent
+		return HealthNoQuorum
 	case leader != nil && leader.Fresh == Fresh:
 		return s.servedHealth(leader)
 	case s.FailoverNow() != nil && s.Quorum.OK:

@@ -74,7 +74,7 @@ func Verbs() []Verb {
 			Note: "A leader that cannot write hands leadership over or waits for room; a follower falls behind. Nothing that was receipted is touched."},
 		{Name: ActionSlowDisk, Key: "f", Label: "slow disk", Help: "every sync takes 200 ms longer", Reach: ReachNode, Asks: true, Undo: ActionHeal, Fault: "slow-disk",
 			Note: "A receipt waits for the fastest quorum of disks: one slow disk of three costs little."},
-		{Name: ActionPowerLoss, Key: "P", Label: "lose power", Help: "its machine goes off: what it had not synced is lost", Reach: ReachNode, Asks: true, Undo: ActionStart, Fault: "power-loss",
+		{Name: ActionPowerLoss, Key: "P", Label: "lose power", Help: "its machine goes off; unsynced writes are lost", Reach: ReachNode, Asks: true, Undo: ActionStart, Fault: "power-loss",
 			Note: "What it wrote and did not sync is taken from its disk, as a machine finds it when the power is back."},
 		{Name: ActionBlackout, Key: "B", Label: "blackout", Help: "all nodes lose their power at the same time", Reach: ReachCluster, Asks: true, Undo: ActionStartAll, Fault: "blackout"},
 		{Name: ActionStartAll, Key: "A", Label: "start all", Help: "start every node that is down", Reach: ReachCluster, Fault: "restart"},
