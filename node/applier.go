@@ -125,13 +125,15 @@ func (a *applier) truncate(to record.Position) error {
 }
 
 // replace lets f replace the log, which then ends at end, while nothing is
-// applied.
+// applied. What is known to be committed is applied from the new log without
+// being told again.
 func (a *applier) replace(end record.Position, f func() error) error {
 	a.run.Lock()
 	defer a.run.Unlock()
 	a.mu.Lock()
 	a.mu.target, a.mu.err = min(a.mu.target, end), nil
 	a.mu.Unlock()
+	defer a.kick()
 	return f()
 }
 

@@ -120,4 +120,30 @@ func TestApplierGathers(t *testing.T) {
 	})
 }
 
+// A log that is installed over one of the same end is applied although nothing
+// is committed anew.
+func TestApplierAppliesAReplacedLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		m := &fakeMachine{end: 100}
+		a := newApplier(m)
+		ended := make(chan error, 1)
+		go func() { ended <- a.runApply(ctx) }()
+		a.commit(100)
+		require.NoError(t, a.wait(ctx, 100))
+		require.NoError(t, a.replace(100, func() error {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.applied = 0
+			return nil
+		}))
+		a.commit(100) // as the leader repeats it
+		<-time.After(time.Minute)
+		applied, _ := m.Applied()
+		require.EqualValues(t, 100, applied)
+		cancel()
+		require.NoError(t, <-ended)
+	})
+}
+
 type noSink struct{ index.Sink }

@@ -19,10 +19,11 @@ const scrubChunk = 256 << 10
 func (n *Node) runScrub(ctx context.Context) {
 	for {
 		began := time.Now()
-		err := n.scrub(ctx)
+		log := n.store.Log()
+		err := n.scrub(ctx, log)
 		var damage *wal.CorruptionError
 		if errors.As(err, &damage) {
-			n.scrubFound(err)
+			n.scrubFound(log, err)
 		} else if err != nil && ctx.Err() == nil {
 			n.cfg.Logger.Warn("could not read the log to check it; trying again", "err", err)
 		}
@@ -34,8 +35,7 @@ func (n *Node) runScrub(ctx context.Context) {
 
 // scrub reads what is on stable storage once, at ScrubRate. The log verifies
 // what it reads.
-func (n *Node) scrub(ctx context.Context) error {
-	log := n.store.Log()
+func (n *Node) scrub(ctx context.Context, log *wal.Log) error {
 	at, end := log.Positions().Start, log.Positions().Flush
 	for at < end {
 		began := time.Now()
@@ -59,11 +59,15 @@ func (n *Node) scrub(ctx context.Context) error {
 	return nil
 }
 
-// scrubFound has damage repaired if another node can help, and otherwise says
-// what an operator can do.
-func (n *Node) scrubFound(err error) {
+// scrubFound has damage of a log repaired if another node can help, and
+// otherwise says what an operator can do.
+func (n *Node) scrubFound(log *wal.Log, err error) {
 	if n.repairable(err) {
-		n.mail.post(func(r *role) { r.damage(err) })
+		n.mail.post(func(r *role) {
+			if n.store.Log() == log { // not repaired meanwhile
+				r.damage(err)
+			}
+		})
 		return
 	}
 	if n.refusals.news(err.Error(), time.Now()) {
