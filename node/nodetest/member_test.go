@@ -203,12 +203,16 @@ func TestCopiedDirectoryIsRefused(t *testing.T) {
 			}
 		}})
 		_, id, twin := start(t, c)
-		err := c.Ended(id)
+		// Mostly the first process, unless its member node is made again, after
+		// the twin took it for a dead one's, before it has seen the twin.
+		ended, err := c.EndedOf(id, twin)
 		require.ErrorContains(t, err, "has joined as "+id+" after this one, which therefore ends")
 		orders := c.Traffic("orders")
 		orders.Send(20)
 		orders.ExactlyOnce()
-		c.Stop(twin)
+		if ended == id {
+			c.Stop(twin)
+		}
 	})
 }
 
