@@ -94,6 +94,9 @@ func TestIndexOutwaitsAFullDisk(t *testing.T) {
 // take effect, a promise is kept, the log is shortened, and what that frees
 // lets the log take messages again. Nothing is lost.
 func TestFullDiskIsDrained(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills a disk of 48 MiB")
+	}
 	disk := vfs.NewDisk(vfs.NewMem(), 48<<20)
 	cfg := store.Config{Dir: "/data", FS: disk, SegmentSize: 8 << 20}
 	s := openStore(t, cfg)

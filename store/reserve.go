@@ -29,6 +29,7 @@ const (
 	reserveChunk      = 1 << 20
 
 	reservePause = 250 * time.Millisecond // between two attempts to fill them
+	reserveTries = 40                     // of a write that needs one, a tenth of that apart
 )
 
 // reserve is a file that holds space. Guarded by Store.reserves.
@@ -168,12 +169,25 @@ func (s *Store) useReserve(r *reserve) bool {
 	return true
 }
 
-// withReserve does a write that needs a little space, and once more with the
+// withReserve does a write that needs a little space, and again with the
 // reserve of META if the disk is full. do must have no effect when it finds that.
 func (s *Store) withReserve(do func() error) error {
 	err := do()
-	if vfs.IsFull(err) {
-		s.useReserve(s.reserves.meta) // if it is gone, an attempt to fill it may have been in the way
+	if !vfs.IsFull(err) {
+		return err
+	}
+	s.useReserve(s.reserves.meta)
+	err = do()
+	// Somebody else may have been faster: a merge of the index, or an attempt
+	// to fill the reserve. Who finds too little gives it back.
+	for tries := 0; vfs.IsFull(err) && tries < reserveTries; tries++ {
+		pause := time.NewTimer(reservePause / 10)
+		select {
+		case <-pause.C:
+		case <-s.reserves.closing:
+			pause.Stop()
+			return err
+		}
 		err = do()
 	}
 	return err

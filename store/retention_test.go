@@ -26,6 +26,7 @@ func TestRetentionModel(t *testing.T) {
 	if testing.Short() {
 		lives = 10
 	}
+	twice := 0
 	for run := range uint64(3) {
 		k := newKeeper(t, seed, run)
 		disk := vfs.NewMem()
@@ -63,9 +64,10 @@ func TestRetentionModel(t *testing.T) {
 			}
 		}
 		require.Greater(t, k.trims, 5, "%s: the test shows little", k.where)
-		require.Positive(t, k.h.now.saved, "%s: no message was put twice", k.where)
+		twice += int(k.h.now.saved)
 		t.Logf("run %d: %d records, %d trims, %d duplicates, log cut at %d", run, len(k.h.ops), k.trims, k.h.now.saved, k.flushed)
 	}
+	require.Positive(t, twice, "seed %d: no message was put twice, the test shows little", seed)
 }
 
 // TestRetentionCrashPoints runs one small workload with three trims and crashes

@@ -52,7 +52,7 @@ func (l *Log) nextFill(chunk int64) (fillJob, bool) {
 		}
 		if !l.mu.space.blocked && !l.mu.space.held {
 			if job, ok := l.findFill(chunk); ok {
-				l.mu.space.filling = job.s
+				l.mu.space.filling, l.mu.space.busy = job.s, true
 				return job, true
 			}
 		}
@@ -151,7 +151,7 @@ func (l *Log) doFill(job *fillJob, zeros []byte) error {
 func (l *Log) endFill(job fillJob, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mu.space.filling = nil
+	l.mu.space.filling, l.mu.space.busy = nil, false
 	if job.s != nil {
 		job.s.filled = job.off + job.n
 		if job.create != "" {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -234,4 +235,37 @@ func TestRollNeedsNoSpace(t *testing.T) {
 	require.Greater(t, l.Positions().Append, at[8])
 	require.NoError(t, l.Err())
 	require.False(t, grew.Load())
+}
+
+// Who holds the log's space may take what is free then: no write of zeros is
+// still under way that would get it first.
+func TestHoldSpaceWaitsForTheZerosUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var gated atomic.Bool
+		hook := vfs.NewHook(vfs.NewMem(), func(op vfs.Op) error {
+			if op.Kind == vfs.OpWrite && op.Length >= 1<<20 && gated.Load() {
+				<-gate
+			}
+			return nil
+		})
+		l, _, err := wal.Open(wal.Config{Dir: "/data", FS: hook, SegmentSize: 64 << 20})
+		require.NoError(t, err)
+		synctest.Wait()
+		gated.Store(true)
+		for range 10 {
+			go l.Append(1, 0, newBatch("x", 500<<10))
+		}
+		synctest.Wait()
+		var held atomic.Bool
+		go func() { l.HoldSpace(true); held.Store(true) }()
+		synctest.Wait()
+		require.False(t, held.Load(), "zeros are being written")
+		close(gate)
+		synctest.Wait()
+		require.True(t, held.Load())
+		l.HoldSpace(false)
+		synctest.Wait()
+		require.NoError(t, l.Close())
+	})
 }

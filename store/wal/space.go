@@ -36,6 +36,7 @@ type space struct {
 
 	used    int64    // bytes written since runFiller was woken for them
 	filling *segment // what runFiller is writing to
+	busy    bool     // it is at work
 	blocked bool     // runFiller waits before it tries again
 	held    bool     // see HoldSpace
 	full    bool     // runFiller found the disk full and has not caught up yet
@@ -146,7 +147,8 @@ func (l *Log) Full() bool {
 }
 
 // HoldSpace keeps the log from taking more space from the disk, as if that was
-// full, until it is called with false: somebody else needs what there is.
+// full, until it is called with false: somebody else needs what there is. When
+// it returns the log is not taking any.
 func (l *Log) HoldSpace(held bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -154,6 +156,9 @@ func (l *Log) HoldSpace(held bool) {
 	if held {
 		l.setFull(true)
 		l.forgetDemand()
+		for l.mu.space.busy {
+			l.idle.Wait()
+		}
 	} else {
 		l.fill.Signal()
 	}
