@@ -56,13 +56,7 @@ func powerLesson(name, policy, title, about string, loses bool) Lesson {
 						return "What was written and not synced has been taken from the files of each node, as a machine finds them when its power is back."
 					},
 				},
-				{
-					Title:  "The power is back",
-					Story:  "The nodes start, with disks as good as ever. Each reads its log up to where it ends, they elect the one whose log is the longest, and the others follow it.",
-					Verb:   powerOn,
-					Checks: []Check{full(), flowing("producers hear success again")},
-					Never:  []Check{twice()},
-				},
+				powerBack(loses),
 				settlePower(loses),
 			}
 		}}
@@ -87,6 +81,40 @@ func slowDisks(loses bool) Step {
 			return fmt.Sprintf("%.0f receipts a second: each waits until two disks have synced. That is what quorum_disk costs.", rate)
 		},
 	}
+}
+
+// powerBack starts the nodes. The first two elect one of them; under quorum_mem
+// the third may have synced more than both, and keeps out with it.
+func powerBack(loses bool) Step {
+	back := full()
+	if loses {
+		back = Check{"all three nodes are in sync again, or one has stopped because it has more than the others", func(s *Seen) bool {
+			return s.Acted && (s.Now.Full || keptOut(s) != "")
+		}}
+	}
+	return Step{
+		Title:  "The power is back",
+		Story:  "The nodes start, with disks as good as ever. Each reads its log up to where it ends, they elect the one whose log is the longest, and the others follow it.",
+		Verb:   powerOn,
+		Checks: []Check{back, flowing("producers hear success again")},
+		Never:  []Check{twice()},
+		Explain: func(s *Seen) string {
+			if n := keptOut(s); n != "" {
+				return fmt.Sprintf("%s leads. %s came after the election, with a log that ends later: it would have to cut off what was committed, and has stopped rather than do that. Take from its log what you need, then wipe it.", s.Now.Leader, n)
+			}
+			return fmt.Sprintf("%s leads epoch %d.", s.Now.Leader, s.Now.Epoch)
+		},
+	}
+}
+
+// keptOut is the node that has stopped by itself since all were started.
+func keptOut(s *Seen) string {
+	for _, n := range s.Now.Nodes {
+		if !n.Up && s.Now.Leader != "" {
+			return n.ID
+		}
+	}
+	return ""
 }
 
 func settlePower(loses bool) Step {
