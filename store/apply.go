@@ -77,7 +77,7 @@ func (s *Store) misfit(ix *index.Index) string {
 // writes a little when it is opened.
 func (s *Store) openIndexFiles() (*index.Index, error) {
 	ix, err := index.Open(s.cfg.FS, s.indexPath())
-	if vfs.IsFull(err) && s.useReserve(s.reserves.index) {
+	if vfs.IsFull(err) && s.useReserve(s.reserves.index, 0) {
 		ix, err = index.Open(s.cfg.FS, s.indexPath())
 	}
 	return ix, err

@@ -28,7 +28,7 @@ const (
 func (s *Store) outwait(before, to record.Position, sink index.Sink, err error) error {
 	s.cfg.Logger.Warn("the disk is full: the index waits for space", "dir", s.cfg.Dir, "error", err)
 	for vfs.IsFull(err) {
-		if !s.useReserve(s.reserves.index) {
+		if !s.useReserve(s.reserves.index, 0) {
 			<-time.After(spacePause)
 		}
 		s.mu.Lock()

@@ -94,9 +94,6 @@ func TestIndexOutwaitsAFullDisk(t *testing.T) {
 // take effect, a promise is kept, the log is shortened, and what that frees
 // lets the log take messages again. Nothing is lost.
 func TestFullDiskIsDrained(t *testing.T) {
-	if testing.Short() {
-		t.Skip("fills a disk of 48 MiB")
-	}
 	disk := vfs.NewDisk(vfs.NewMem(), 48<<20)
 	cfg := store.Config{Dir: "/data", FS: disk, SegmentSize: 8 << 20}
 	s := openStore(t, cfg)
@@ -224,4 +221,31 @@ func TestOpenOnAFullDisk(t *testing.T) {
 	require.NoError(t, s.Apply(end, nil))
 	q, _ := s.Index().Queue("q1")
 	require.EqualValues(t, 1, q.Depth)
+}
+
+// TestBaseFileLeavesRoomForAPromise: the small files of retention use a part of
+// the reserve only, or no promise could be made until the disk has space again.
+func TestBaseFileLeavesRoomForAPromise(t *testing.T) {
+	disk := vfs.NewDisk(vfs.NewMem(), 64<<20)
+	full := false
+	fs := vfs.NewHook(disk, func(op vfs.Op) error {
+		// The disk is full from the moment at which a base file is made.
+		if op.Kind == vfs.OpCreate && strings.Contains(op.Name, ".base") && !full {
+			full = true
+			disk.SetFree(0)
+		}
+		return nil
+	})
+	s := openStore(t, store.Config{Dir: "/data", FS: fs, SegmentSize: 2 << 20})
+	for !full {
+		b := record.NewBatch(64 << 10)
+		enqueue(b, "q1", "m", make([]byte, 60<<10))
+		end, err := s.Log().Append(1, s.Log().Positions().Append, b)
+		require.NoError(t, err)
+		require.NoError(t, s.Log().WaitFlushed(t.Context(), end))
+		require.NoError(t, s.Apply(end, nil))
+	}
+	disk.SetFree(0) // somebody else took what was left
+	require.NoError(t, s.Seal(5))
+	require.NoError(t, s.Close())
 }

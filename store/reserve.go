@@ -14,7 +14,7 @@ import (
 // A disk that is full must still take what frees it: acks have to reach the
 // index, which decides what the log may drop, and a promise has to reach META.
 // Therefore two files hold space for the two. When one of them runs out of it
-// its file is removed, and the log, which would take the space at once, is held
+// its file shrinks or is removed, and the log, which would take the space at once, is held
 // until the file is back. The content of these files means nothing, so
 // they are not synced.
 const (
@@ -29,7 +29,6 @@ const (
 	reserveChunk      = 1 << 20
 
 	reservePause = 250 * time.Millisecond // between two attempts to fill them
-	reserveTries = 40                     // of a write that needs one, a tenth of that apart
 )
 
 // reserve is a file that holds space. Guarded by Store.reserves.
@@ -73,6 +72,21 @@ func (r *reserve) fill() error {
 		err = errors.Join(err, r.drop())
 	}
 	return err
+}
+
+// shrink gives the space back but for some of it.
+func (r *reserve) shrink(keep int64) error {
+	if keep == 0 {
+		return r.drop()
+	}
+	f, err := r.fs.Open(r.path)
+	if err != nil {
+		return err
+	}
+	if err = f.Truncate(keep); err == nil {
+		r.has = keep
+	}
+	return errors.Join(err, f.Close())
 }
 
 // drop gives the space back.
@@ -148,20 +162,20 @@ func (s *Store) fillReserves() error {
 	return s.reserves.index.fill()
 }
 
-// useReserve gives the space of a reserve to whoever found the disk full; false
-// if there is none left.
-func (s *Store) useReserve(r *reserve) bool {
+// useReserve gives the space of a reserve but for keep bytes to whoever found
+// the disk full; false if there is no more left.
+func (s *Store) useReserve(r *reserve, keep int64) bool {
 	s.reserves.Lock()
 	defer s.reserves.Unlock()
-	if r.has == 0 {
+	if r.has <= keep {
 		return false
 	}
 	s.reserves.held = true
 	if log := s.Log(); log != nil {
 		log.HoldSpace(true)
 	}
-	bytes := r.has
-	if err := r.drop(); err != nil {
+	bytes := r.has - keep
+	if err := r.shrink(keep); err != nil {
 		s.cfg.Logger.Warn("could not give the reserve free", "file", r.path, "err", err)
 	}
 	s.cfg.Logger.Warn("the disk is full: using the reserve", "file", r.path, "bytes", bytes)
@@ -169,25 +183,17 @@ func (s *Store) useReserve(r *reserve) bool {
 	return true
 }
 
-// withReserve does a write that needs a little space, and again with the
-// reserve of META if the disk is full. do must have no effect when it finds that.
-func (s *Store) withReserve(do func() error) error {
+// keptForPromises is what other small files leave of META's reserve, in bytes:
+// a node whose promise finds no room cannot vote.
+func (s *Store) keptForPromises() int64 { return s.reserves.meta.bytes / 2 }
+
+// withReserve does a write that needs a little space, and once more with the
+// reserve of META but for keep bytes of it if the disk is full. do must have no
+// effect when it finds that.
+func (s *Store) withReserve(keep int64, do func() error) error {
 	err := do()
-	if !vfs.IsFull(err) {
-		return err
-	}
-	s.useReserve(s.reserves.meta)
-	err = do()
-	// Somebody else may have been faster: a merge of the index, or an attempt
-	// to fill the reserve. Who finds too little gives it back.
-	for tries := 0; vfs.IsFull(err) && tries < reserveTries; tries++ {
-		pause := time.NewTimer(reservePause / 10)
-		select {
-		case <-pause.C:
-		case <-s.reserves.closing:
-			pause.Stop()
-			return err
-		}
+	if vfs.IsFull(err) {
+		s.useReserve(s.reserves.meta, keep) // if it is gone, an attempt to fill it may have been in the way
 		err = do()
 	}
 	return err

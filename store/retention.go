@@ -168,7 +168,7 @@ func (s *Store) writeStart(old record.Position) error {
 	if derr := s.dropBases(useless); derr != nil {
 		return errors.Join(err, derr)
 	}
-	return s.withReserve(func() error { return vfs.WriteFile(s.cfg.FS, path, data) })
+	return s.withReserve(s.keptForPromises(), func() error { return vfs.WriteFile(s.cfg.FS, path, data) })
 }
 
 func (s *Store) isClosed() bool {

@@ -32,7 +32,7 @@ func (s *Store) keepBase(ix *index.Index, at record.Position) {
 	s.growReserve()
 	data, path := ix.Base().Encode(), wal.BasePath(s.cfg.Dir, at)
 	if has, err := vfs.ReadFile(s.cfg.FS, path, baseLimit); err != nil || !bytes.Equal(has, data) {
-		if err := s.withReserve(func() error { return vfs.WriteFile(s.cfg.FS, path, data) }); err != nil {
+		if err := s.withReserve(s.keptForPromises(), func() error { return vfs.WriteFile(s.cfg.FS, path, data) }); err != nil {
 			s.cfg.Logger.Warn("could not note what a segment begins with: the log cannot be shortened to it", "position", at, "err", err)
 			return
 		}

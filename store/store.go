@@ -278,7 +278,7 @@ func (s *Store) saveMeta(change func(*Meta)) error {
 	if change(&m); m == was {
 		return nil
 	}
-	err := s.withReserve(func() error { return saveMeta(s.cfg.FS, s.cfg.Dir, m) })
+	err := s.withReserve(0, func() error { return saveMeta(s.cfg.FS, s.cfg.Dir, m) })
 	if vfs.IsFull(err) {
 		return err // META is as it was, and may be written when there is space
 	}
