@@ -113,13 +113,27 @@ func (n *Node) claimedBy(by string) {
 	}
 }
 
-// superseded ends this process if another one has joined with its id.
+// sighting is when this process last saw its own member node.
+type sighting struct {
+	sequence, reads uint64
+	seen            bool
+}
+
+// superseded ends this process if another one has joined with its id. That one
+// may have removed the member node of this process, which it took for a dead
+// one's: then what counts is where that node was, if the tree has been followed
+// without a gap since, or this process would come again as the newest.
 func (r *role) superseded() {
-	own, ok := r.snap.Member(r.snap.Self)
-	if !ok || !r.snap.Connected {
+	if !r.snap.Connected {
 		return
 	}
-	if m, ok := r.namesake(own.Sequence + 1); ok {
+	if own, ok := r.snap.Member(r.snap.Self); ok {
+		r.own = sighting{own.Sequence, r.snap.Reads, true}
+	}
+	if !r.own.seen || r.own.reads != r.snap.Reads {
+		return
+	}
+	if m, ok := r.namesake(r.own.sequence + 1); ok {
 		r.n.fail(fmt.Errorf("another process (admin %s) has joined as %s after this one, which therefore ends: "+
 			"give each node an --id and a --data-dir of its own", m.Data.Admin, r.n.cfg.ID))
 	}

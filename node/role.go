@@ -37,6 +37,7 @@ type role struct {
 	last      election.Decision
 	published group.MemberData
 	claim     claim
+	own       sighting
 	joined    bool
 }
 

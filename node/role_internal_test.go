@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -94,4 +95,33 @@ func TestNamesakes(t *testing.T) {
 			require.Equal(t, c.want, m.Sequence)
 		})
 	}
+}
+
+// A twin that removed the member node of a process has joined after it: the
+// process ends before it joins anew and is the newest.
+func TestRemovedByATwin(t *testing.T) {
+	member := func(sequence uint64, process string) group.Member {
+		return group.Member{Eid: strconv.FormatUint(sequence, 10), Sequence: sequence, Data: group.MemberData{Node: "n1", Process: process}}
+	}
+	begin := func() *role {
+		r := &role{n: &Node{cfg: Config{ID: "n1"}, process: "first", failed: make(chan error, 1)}}
+		r.snap = group.Snapshot{Connected: true, Reads: 1, Self: "1", Members: []group.Member{member(1, "first")}}
+		r.superseded()
+		require.Empty(t, r.n.failed)
+		return r
+	}
+	r := begin()
+	r.snap = group.Snapshot{Connected: true, Reads: 1, Members: []group.Member{member(2, "twin")}}
+	r.superseded()
+	require.Len(t, r.n.failed, 1)
+
+	r = begin() // its session ended, and another process may have been given the id
+	r.snap = group.Snapshot{Connected: true, Reads: 2, Members: []group.Member{member(2, "twin")}}
+	r.superseded()
+	require.Empty(t, r.n.failed, "whether it may join is asked")
+
+	r = begin() // it was not removed by a twin
+	r.snap = group.Snapshot{Connected: true, Reads: 1}
+	r.superseded()
+	require.Empty(t, r.n.failed)
 }

@@ -253,24 +253,6 @@ func (c *Cluster) Ended(id string) error {
 	}
 }
 
-// EndedOf waits until one of two nodes has ended by itself, and returns which,
-// and with what error.
-func (c *Cluster) EndedOf(a, b string) (string, error) {
-	c.t.Helper()
-	ma, mb := c.member(a), c.member(b)
-	select {
-	case err := <-ma.ended:
-		ma.node = nil
-		return a, err
-	case err := <-mb.ended:
-		mb.node = nil
-		return b, err
-	case <-time.After(Patience):
-		c.t.Fatalf("neither %s nor %s did end", a, b)
-		return "", nil
-	}
-}
-
 // CopyData gives a node that does not run a copy of another's data directory.
 func (c *Cluster) CopyData(from, to string) {
 	c.t.Helper()
