@@ -30,12 +30,7 @@ func powerLesson(name, policy, title, about string, loses bool) Lesson {
 			first.Explain = func(s *Seen) string { return s.Now.Leader + " leads. " + promise }
 			return []Step{
 				first,
-				{
-					Title:  "Let messages wait",
-					Story:  "The consumers are held, so that messages stay in the queues: what was consumed already cannot be lost any more.",
-					Verb:   holdConsumers,
-					Checks: []Check{{"messages wait in the queues", func(s *Seen) bool { return s.Acted && s.Now.Messages.Outstanding > 30 }}},
-				},
+				messagesWait(),
 				slowDisks(loses),
 				{
 					Title: "The power fails",

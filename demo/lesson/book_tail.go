@@ -107,6 +107,16 @@ func registered(s *Seen) bool {
 	return false
 }
 
+// messagesWait is a step of the lessons that count what is lost.
+func messagesWait() Step {
+	return Step{
+		Title:  "Let messages wait",
+		Story:  "The consumers are held, so that messages stay in the queues: what was consumed already cannot be lost any more.",
+		Verb:   holdConsumers,
+		Checks: []Check{{"messages wait in the queues", func(s *Seen) bool { return s.Acted && s.Now.Messages.Outstanding > 30 }}},
+	}
+}
+
 // The two lessons on sync policies do the same to clusters that differ in one
 // word of configuration.
 
@@ -130,12 +140,7 @@ func syncLesson(name, policy, title, about string, loses bool) Lesson {
 			first.Explain = func(s *Seen) string { return s.Now.Leader + " leads. " + promise }
 			return []Step{
 				first,
-				{
-					Title:  "Let messages wait",
-					Story:  "The consumers are held, so that messages stay in the queues: what was consumed already cannot be lost any more.",
-					Verb:   holdConsumers,
-					Checks: []Check{{"messages wait in the queues", func(s *Seen) bool { return s.Acted && s.Now.Messages.Outstanding > 30 }}},
-				},
+				messagesWait(),
 				{
 					Title: "The leader is lost while it is alone",
 					Story: "The leader is cut off from its followers and from ZooKeeper, while its clients stay connected for a while. Then another node leads, and what only the old leader has is gone for the cluster.",
