@@ -168,7 +168,7 @@ func (r *transfers) runProducer(rng *rand.Rand, b *broker.Broker, stop chan stru
 		i := r.sent
 		if i == transferMessages {
 			r.mu.Unlock()
-			return
+			break // and hear what became of the last ones
 		}
 		r.sent++
 		r.mu.Unlock()
