@@ -411,6 +411,7 @@ func TestProposalsAreBounded(t *testing.T) {
 		require.Equal(t, 3, log.Waiting())
 		log.Release()
 		producers.Wait()
+		synctest.Wait()
 		require.Equal(t, 10, log.Depth("r"))
 		require.Zero(t, b.Stats().ProposalBytes)
 		b.Close()
