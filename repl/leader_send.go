@@ -104,7 +104,7 @@ func (s *session) sendAppend() (more bool, err error) {
 	if state == progress.CatchingUp && busy && !s.paced(flight) {
 		return true, nil
 	}
-	b, err := l.cfg.Log.Read(next, min(room, chunkSize))
+	b, err := l.cfg.Log.ReadInto(s.buf, next, min(room, chunkSize))
 	if err != nil {
 		if next < l.cfg.Log.Positions().Start {
 			return false, fmt.Errorf("the log from %d is no longer retained: %w", next, err)
@@ -113,6 +113,9 @@ func (s *session) sendAppend() (more bool, err error) {
 	}
 	if len(b) == 0 {
 		return false, nil
+	}
+	if cap(b) <= chunkSize { // a larger one is rare, and not kept
+		s.buf = b
 	}
 	if !s.sending(next + record.Position(len(b))) {
 		return false, nil

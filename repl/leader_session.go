@@ -49,6 +49,7 @@ type session struct {
 	rttAt  time.Time
 
 	sentCommit record.Position // runSend's own
+	buf        []byte          // runSend's own: what it read last
 	pace       pace.Pacer      // of a catch-up or a snapshot; runSend's or runGive's own
 
 	giving *giving // set before runGive starts, nil in a session that sends the log

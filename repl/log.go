@@ -25,10 +25,10 @@ type Log interface {
 	// exactly. The log owns b from then on. An error that wraps ErrFull means
 	// that nothing was appended and that it may be tried again.
 	AppendRaw(b []byte) (end record.Position, err error)
-	// Read returns whole batches from a batch boundary on, up to Written: at
-	// most max bytes, but at least one batch. nil, nil at the end. The caller
-	// may keep the bytes but not change them.
-	Read(from record.Position, max int) ([]byte, error)
+	// ReadInto returns whole batches from a batch boundary on, up to Written: at
+	// most max bytes, but at least one batch. nil, nil at the end. The bytes may
+	// be in the memory of buf; they are not to be changed.
+	ReadInto(buf []byte, from record.Position, max int) ([]byte, error)
 	// Positions returns the marks; it does not wait for I/O.
 	Positions() record.Positions
 	// EpochBoundaries lists the epochs of the log, oldest first.

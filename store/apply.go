@@ -152,15 +152,22 @@ func (s *Store) Apply(to record.Position, sink index.Sink) error {
 }
 
 func (s *Store) apply(ix *index.Index, to record.Position, sink index.Sink) error {
+	var buf []byte
+	if sink == nil {
+		buf = s.applyBuf
+	}
 	for {
 		at, _ := ix.Applied()
 		if at >= to {
 			return nil
 		}
 		s.keepBase(ix, at) // a chunk never reaches over the end of a segment
-		raw, err := s.log.Read(at, applyChunk)
+		raw, err := s.log.ReadInto(buf, at, applyChunk)
 		if err != nil {
 			return fmt.Errorf("apply log from position %d: %w", at, err)
+		}
+		if cap(raw) <= applyChunk && sink == nil { // a sink may keep what it is told
+			s.applyBuf, buf = raw, raw
 		}
 		if raw = upTo(raw, to); len(raw) == 0 {
 			return nil

@@ -125,6 +125,8 @@ type Store struct {
 	start index.Trim      // why the log begins where it does; zero if it is whole
 	kept  record.Position // the base that keepBase saw last
 
+	applyBuf []byte // what Apply read last, to be used again; at most applyChunk
+
 	checkpoint atomic.Uint64 // newest durable base
 
 	reserves struct {

@@ -122,7 +122,7 @@ func written(t *testing.T, l repl.Log, end record.Position) {
 
 func read(t *testing.T, l repl.Log, from record.Position, max int) []byte {
 	t.Helper()
-	b, err := l.Read(from, max)
+	b, err := l.ReadInto(nil, from, max)
 	require.NoError(t, err)
 	return b
 }

@@ -106,8 +106,8 @@ func (l *Log) AppendRaw(b []byte) (record.Position, error) {
 	return l.end(), nil
 }
 
-// Read implements repl.Log.
-func (l *Log) Read(from record.Position, max int) ([]byte, error) {
+// ReadInto implements repl.Log.
+func (l *Log) ReadInto(buf []byte, from record.Position, max int) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if from < l.mu.start {
@@ -124,7 +124,7 @@ func (l *Log) Read(from record.Position, max int) ([]byte, error) {
 	if to == from {
 		return nil, nil
 	}
-	return append([]byte(nil), l.mu.buf[from:to]...), nil
+	return append(buf[:0], l.mu.buf[from:to]...), nil
 }
 
 // Positions implements repl.Log.

@@ -34,7 +34,7 @@ func TestLogHoldsWhatATestHolds(t *testing.T) {
 	three, err := l.Append(1, 0, message())
 	require.NoError(t, err)
 	require.Equal(t, record.Positions{Append: three, Written: two, Flush: one, Epoch: 1}, l.Positions())
-	b, err := l.Read(two, 1<<20)
+	b, err := l.ReadInto(nil, two, 1<<20)
 	require.NoError(t, err)
 	require.Empty(t, b, "what is not written cannot be read")
 	l.Crash()

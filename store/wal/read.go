@@ -13,12 +13,17 @@ import (
 // error. The bytes are the caller's. Errors: ErrBelowStart, ErrPosition,
 // *CorruptionError.
 func (l *Log) Read(from record.Position, max int) ([]byte, error) {
+	return l.ReadInto(nil, from, max)
+}
+
+// ReadInto is Read into the memory of buf, if that is enough.
+func (l *Log) ReadInto(buf []byte, from record.Position, max int) ([]byte, error) {
 	for {
 		v, err := l.view(from)
 		if err != nil || v.end == from {
 			return nil, err
 		}
-		b, err := l.readBatches(v, from, max)
+		b, err := l.readBatches(buf, v, from, max)
 		if !l.changedSince(v) {
 			return b, err
 		}
@@ -86,14 +91,14 @@ func (l *Log) holds(at record.Position) bool {
 	return at >= l.mu.pos.Start
 }
 
-func (l *Log) readBatches(v view, from record.Position, limit int) ([]byte, error) {
+func (l *Log) readBatches(buf []byte, v view, from record.Position, limit int) ([]byte, error) {
 	f, err := l.files.acquire(v.path)
 	if err != nil {
 		return nil, fmt.Errorf("open segment: %w", err)
 	}
 	defer l.files.release(f)
 	n := min(int64(v.end-from), max(int64(limit), record.HeaderSize))
-	b := make([]byte, n)
+	b := sized(buf, int(n))
 	if err := readFull(f, v, b, from); err != nil {
 		return nil, err
 	}
@@ -108,7 +113,7 @@ func (l *Log) readBatches(v view, from record.Position, limit int) ([]byte, erro
 		case whole > 0 && cutShort(err, h, len(b)-whole):
 			return b[:whole], nil
 		case cutShort(err, h, len(b)) && h.Length > 0 && h.Position == at && h.End() <= v.end:
-			b = make([]byte, h.Length)
+			b = sized(buf, int(h.Length))
 			if err := readFull(f, v, b, from); err != nil {
 				return nil, err
 			}
@@ -117,6 +122,14 @@ func (l *Log) readBatches(v view, from record.Position, limit int) ([]byte, erro
 		}
 	}
 	return b[:whole], nil
+}
+
+// sized returns n bytes, those of buf if it has as many.
+func sized(buf []byte, n int) []byte {
+	if cap(buf) < n {
+		return make([]byte, n)
+	}
+	return buf[:n]
 }
 
 // cutShort tells whether a batch is invalid only because more of it has to be
