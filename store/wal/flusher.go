@@ -20,12 +20,17 @@ func (l *Log) runFlusher() {
 			return
 		}
 		if group != nil {
+			large := bytesOf(group) >= paceBytes
 			buf = l.putGroup(group, at, buf)
 			// A sync takes its processor along for a while. Those who ship what
 			// was written go first; what was appended meanwhile is taken along.
-			runtime.Gosched()
-			if group, at = l.moreGroup(); group != nil {
-				buf = l.putGroup(group, at, buf)
+			// Behind a large group hundreds may stand in line, and the disk
+			// would wait for all of them.
+			if !large {
+				runtime.Gosched()
+				if group, at = l.moreGroup(); group != nil {
+					buf = l.putGroup(group, at, buf)
+				}
 			}
 		}
 		s, from, to := l.beginFlush()
@@ -39,6 +44,13 @@ func (l *Log) runFlusher() {
 			l.rest()
 		}
 	}
+}
+
+func bytesOf(group []queued) (n int) {
+	for _, q := range group {
+		n += len(q.b)
+	}
+	return n
 }
 
 // putGroup writes a group that was taken, and returns buf for the next time.
