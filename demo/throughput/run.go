@@ -63,7 +63,7 @@ func measureRound(ctx context.Context, cfg Config, w Workload, size, round int, 
 	if cfg.RawDir == "" || w.Producers == 0 || w.Consumers > 0 {
 		return nil
 	}
-	rate, err := Raw(ctx, cfg.RawDir, size, w.Producers*w.Window, cfg.For)
+	rate, err := Raw(ctx, cfg.RawCommand, cfg.RawDir, size, w.Producers*w.Window, cfg.For)
 	if err != nil {
 		return err
 	}
