@@ -121,7 +121,7 @@ func publish(ctx context.Context, cfg Config, t Target, w Workload, queue string
 	defer stop()
 	var wg sync.WaitGroup
 	for range w.Producers {
-		p, err := newProducer(t.URI, queue, body, w.Window, sent, result.failed)
+		p, err := newProducer(ctx, t.URI, queue, body, w.Window, sent, result.failed)
 		if err != nil {
 			return Sample{}, err
 		}

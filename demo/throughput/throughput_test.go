@@ -94,7 +94,7 @@ func TestADeadBrokerIsAnError(t *testing.T) {
 	_, err := throughput.Run(ctx, throughput.Config{
 		Targets: []throughput.Target{{Name: "gone", URI: addr}}, Workloads: []string{"consume-1"}, Rounds: 1,
 	})
-	require.Error(t, err)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 func TestPlansThatCannotBeMeasured(t *testing.T) {
