@@ -290,6 +290,7 @@ func (ix *Index) Begin(b Base, t Trim) error {
 		return fmt.Errorf("begin index at position %d: %w", b.Position, classify(err))
 	}
 	ix.trim = &t
+	ix.written, ix.synced = b.Position, b.Position
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
 	ix.mu.state, ix.mu.start = s, start

@@ -2,15 +2,9 @@ package index
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"time"
-
-	"github.com/syndtr/goleveldb/leveldb"
-	"github.com/syndtr/goleveldb/leveldb/iterator"
-	"github.com/syndtr/goleveldb/leveldb/opt"
-	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"baton/store/record"
 )
@@ -89,12 +83,9 @@ func (c *change) idAt(key []byte) (record.Position, error) {
 	if !c.ix.filter.mayHave(key) {
 		return 0, nil
 	}
-	value, err := c.ix.db.Get(key, nil)
-	if errors.Is(err, leveldb.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, classify(err)
+	value, ok, err := c.ix.get(key)
+	if !ok {
+		return 0, err
 	}
 	d := fields{b: value}
 	at := record.Position(d.next())
@@ -154,14 +145,10 @@ func (c *change) publishIDs() {
 	}
 }
 
-func (ix *Index) idIterator(from record.Position) iterator.Iterator {
-	return ix.db.NewIterator(&util.Range{Start: orderKey(from), Limit: []byte{'o' + 1}}, &opt.ReadOptions{DontFillCache: true})
-}
-
 // idsFrom calls yield for the ids that are remembered, the oldest first, until
 // yield returns false.
 func (ix *Index) idsFrom(from record.Position, yield func(rememberedID) bool) error {
-	it := ix.idIterator(max(from, record.Position(ix.oldestID.Load())))
+	it := ix.cursor(orderKey(max(from, record.Position(ix.oldestID.Load()))), prefixEnd('o'))
 	defer it.Release()
 	for it.Next() {
 		r, err := decodeRememberedID(it.Key(), it.Value())
@@ -173,7 +160,7 @@ func (ix *Index) idsFrom(from record.Position, yield func(rememberedID) bool) er
 		}
 	}
 	if err := it.Error(); err != nil {
-		return fmt.Errorf("scan ids: %w", classify(err))
+		return fmt.Errorf("scan ids: %w", err)
 	}
 	return nil
 }

@@ -89,12 +89,21 @@ type epochStart struct {
 // one goroutine at a time; the other methods may be called from any.
 type Index struct {
 	db       *leveldb.DB
-	places   *placeCache   // Apply's
-	ahead    *readAhead    // Apply's
+	storage  *fileStorage
+	blocks   *blockCache   // Apply's
 	filter   idFilter      // Apply's
-	divided  bool          // Apply's: the last span is not written yet
 	trim     *Trim         // Apply's: see Begin; nil if the index saw the whole log
 	oldestID atomic.Uint64 // no record whose id is remembered is below; where OldestID begins to look
+
+	// Apply's: how far the key-value store lags behind what is applied.
+	written   record.Position // what it reflects
+	synced    record.Position // what the disk has for certain
+	unwritten int             // blocks
+	changed   struct {        // what else is unwritten, apart from mu.pending
+		queues map[string]struct{}
+		spans  map[record.Position]struct{}
+	}
+	failed error // of a write, after which the key-value store is of no use
 
 	mu struct {
 		sync.RWMutex
@@ -105,6 +114,9 @@ type Index struct {
 		subs   map[subscriber]Subscription
 		spans  []span // ascending
 		points points
+
+		unwritten map[uint64][]*block // by queue id, then by rising number
+		pending   *pending            // replaced when it is written
 	}
 }
 
@@ -114,7 +126,8 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 	if err := vfs.MkdirAll(fsys, dir); err != nil {
 		return nil, fmt.Errorf("make index directory: %w", err)
 	}
-	db, err := leveldb.Open(newFileStorage(fsys, dir), &opt.Options{
+	storage := newFileStorage(fsys, dir)
+	db, err := leveldb.Open(storage, &opt.Options{
 		Strict:                 opt.StrictAll,
 		WriteBuffer:            8 << 20,
 		BlockCacheCapacity:     16 << 20,
@@ -130,7 +143,8 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", classify(err))
 	}
-	ix := &Index{db: db, places: newPlaceCache(), ahead: new(readAhead)}
+	ix := &Index{db: db, storage: storage, blocks: newBlockCache()}
+	ix.forgetChanges()
 	err = ix.load()
 	if err == nil {
 		err = ix.loadFilter()
@@ -201,6 +215,7 @@ func (ix *Index) load() error {
 	if m.state, err = decodeState(value); err != nil {
 		return err
 	}
+	ix.written, ix.synced = m.applied, m.applied
 	m.points.add(m.applied, m.chain)
 	if value, err = ix.db.Get(epochStartKey, nil); err == nil {
 		m.start, err = decodeEpochStart(value)
@@ -243,8 +258,8 @@ func (ix *Index) loadQueues() error {
 	return nil
 }
 
-// Close closes the files. What was applied stays, but nothing is synced.
-func (ix *Index) Close() error { return ix.db.Close() }
+// Close writes what is not written and closes the files. It syncs nothing.
+func (ix *Index) Close() error { return errors.Join(ix.write(), ix.db.Close()) }
 
 // Applied returns the position up to which the log is applied, and the running
 // hash of the log there.

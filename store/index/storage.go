@@ -135,6 +135,14 @@ func (s *fileStorage) Create(fd storage.FileDesc) (storage.Writer, error) {
 	return w, nil
 }
 
+// flush hands what the journal holds back to the file.
+func (s *fileStorage) flush() error {
+	s.mu.Lock()
+	journal := s.journal
+	s.mu.Unlock()
+	return journal.Flush()
+}
+
 func (s *fileStorage) Remove(fd storage.FileDesc) error { return s.fs.Remove(s.path(fd)) }
 
 func (s *fileStorage) Rename(from, to storage.FileDesc) error {
