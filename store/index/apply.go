@@ -68,10 +68,10 @@ func (ix *Index) Apply(raw []byte, sink Sink) error {
 // applySome applies batches until they touch too much, or to the end, and
 // returns those that are left. Either all that it takes are applied or none.
 func (ix *Index) applySome(raw []byte, sink Sink) (rest []byte, err error) {
-	c := &change{ix: ix, queues: map[string]*QueueInfo{}, ids: map[string]record.Position{},
+	c := &change{ix: ix, queues: map[string]*QueueInfo{}, idAts: map[string]record.Position{},
 		spans: map[int]span{}, sink: sink}
 	ix.mu.RLock()
-	c.state, c.start = ix.mu.state, ix.mu.start
+	c.state, c.start, c.forgotten = ix.mu.state, ix.mu.start, ix.mu.forgotten
 	ix.mu.RUnlock()
 	defer c.abandon()
 	rest = raw
@@ -108,16 +108,19 @@ type change struct {
 	queues map[string]*QueueInfo        // those that change, and with nil those deleted
 	edited []*block                     // those that change
 	last   *block                       // looked at last
-	ids    map[string]record.Position   // by key: ids put, and with 0 those deleted
 	subs   map[subscriber]*Subscription // those that change, and with nil those deleted
 	time   int64                        // of the batch, Unix milliseconds
-	forgot record.Position              // ids of records below are gone, unless it is above what is applied
 	kv     leveldb.Batch                // what is pending once it is published
 	key    [25]byte                     // scratch
 	spans  map[int]span                 // those that change, by their number in the index
 	points []Point
 	sink   Sink
 	events []func(Sink)
+
+	forgotten record.Position            // ids of records below are gone
+	newIDs    []rememberedID             // by rising position
+	idAts     map[string]record.Position // theirs, by key
+	goneIDs   leveldb.Batch              // deletes what is written of ids that are gone
 }
 
 func (c *change) batch(h record.Header, b []byte) error {
@@ -285,7 +288,6 @@ func decodeEpochStart(value []byte) (*epochStart, error) {
 // publish makes the change what the index says.
 func (c *change) publish() {
 	ix := c.ix
-	c.publishIDs()
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
 	ix.mu.state, ix.mu.start = c.state, c.start
@@ -298,6 +300,7 @@ func (c *change) publish() {
 		ix.changed.queues[name] = struct{}{}
 	}
 	c.publishBlocks()
+	c.publishIDs()
 	c.publishSubscriptions()
 	if err := c.kv.Replay(ix.mu.pending); err != nil {
 		panic("index: batch that was never a file: " + err.Error())

@@ -83,31 +83,35 @@ func (s *places) appendEntries(out []Entry, number uint64, from record.Sequence)
 	return out
 }
 
+// special has a bit for each entry with a deadline or redeliveries.
+func (s *places) special() (set uint64) {
+	for left := s.present; left != 0; left &= left - 1 {
+		offset := bits.TrailingZeros64(left)
+		if p := &s.list[offset]; p.deadline != 0 || p.redeliveries != 0 {
+			set |= 1 << offset
+		}
+	}
+	return set
+}
+
 // appendTo appends the value of a block, see the package comment. Messages that
 // came one after the other differ little, so most numbers take a byte.
 func (s *places) appendTo(b []byte) []byte {
+	special := s.special()
 	b = binary.LittleEndian.AppendUint64(b, s.present)
+	b = binary.LittleEndian.AppendUint64(b, special)
 	var before place
-	special := uint64(0)
 	for left := s.present; left != 0; left &= left - 1 {
 		offset := bits.TrailingZeros64(left)
 		p := &s.list[offset]
 		b = binary.AppendVarint(b, int64(p.at-before.end()))
 		b = binary.AppendVarint(b, int64(p.size)-int64(before.size))
 		b = binary.AppendVarint(b, p.timestamp-before.timestamp)
-		if p.deadline != 0 || p.redeliveries != 0 {
-			special |= 1 << offset
+		if special&(1<<offset) != 0 {
+			b = binary.AppendUvarint(b, uint64(p.deadline))
+			b = binary.AppendUvarint(b, uint64(p.redeliveries))
 		}
 		before = *p
-	}
-	if special == 0 {
-		return b
-	}
-	b = binary.LittleEndian.AppendUint64(b, special)
-	for ; special != 0; special &= special - 1 {
-		p := &s.list[bits.TrailingZeros64(special)]
-		b = binary.AppendUvarint(b, uint64(p.deadline))
-		b = binary.AppendUvarint(b, uint64(p.redeliveries))
 	}
 	return b
 }
@@ -118,34 +122,28 @@ func (p place) end() record.Position { return p.at + record.Position(p.size) }
 // decode reads what appendTo wrote, into the memory that s has.
 func (s *places) decode(value []byte) error {
 	d := fields{b: value}
-	s.present, s.list = d.nextWord(), s.list[:0]
+	present, special := d.nextWord(), d.nextWord()
+	s.present, s.list = 0, s.list[:0]
+	if d.err == nil && (present == 0 || special&^present != 0) {
+		return fmt.Errorf("%w: block of the entries %#x, special ones %#x", ErrCorrupt, present, special)
+	}
 	var before place
-	for left := s.present; left != 0 && d.err == nil; left &= left - 1 {
+	for left := present; left != 0 && d.err == nil; left &= left - 1 {
+		offset := bits.TrailingZeros64(left)
 		p := place{at: before.end() + record.Position(d.nextSigned())}
 		size := int64(before.size) + d.nextSigned()
 		p.timestamp = before.timestamp + d.nextSigned()
-		if size <= 0 || size > math.MaxUint32 {
-			return fmt.Errorf("%w: block with an entry of %d bytes", ErrCorrupt, size)
+		redeliveries := uint64(0)
+		if special&(1<<offset) != 0 {
+			p.deadline = int64(d.next())
+			redeliveries = d.next()
 		}
-		p.size = uint32(size)
-		s.set(bits.TrailingZeros64(left), p)
+		if d.err == nil && (size <= 0 || size > math.MaxUint32 || redeliveries > math.MaxUint32) {
+			return fmt.Errorf("%w: block with an entry of %d bytes, %d redeliveries", ErrCorrupt, size, redeliveries)
+		}
+		p.size, p.redeliveries = uint32(size), uint32(redeliveries)
+		s.set(offset, p)
 		before = p
-	}
-	special := uint64(0)
-	if len(d.b) > 0 {
-		special = d.nextWord()
-	}
-	if d.err == nil && (s.present == 0 || special&^s.present != 0) {
-		return fmt.Errorf("%w: block of the entries %#x, special ones %#x", ErrCorrupt, s.present, special)
-	}
-	for ; special != 0; special &= special - 1 {
-		p := &s.list[bits.TrailingZeros64(special)]
-		p.deadline = int64(d.next())
-		redeliveries := d.next()
-		if redeliveries > math.MaxUint32 {
-			return fmt.Errorf("%w: block with an entry of %d redeliveries", ErrCorrupt, redeliveries)
-		}
-		p.redeliveries = uint32(redeliveries)
 	}
 	return d.close("block")
 }

@@ -53,6 +53,8 @@ func (c *blockCache) put(b *block) {
 		for id, b := range gone {
 			if b.unwritten || b.draft != nil {
 				c.young[id] = b
+			} else {
+				c.reuse(&places{list: b.list})
 			}
 		}
 	}
@@ -62,6 +64,13 @@ func (c *blockCache) put(b *block) {
 func (c *blockCache) drop(b *block) {
 	delete(c.young, b.blockID)
 	delete(c.old, b.blockID)
+	c.reuse(&places{list: b.list})
+}
+
+// make makes an empty block.
+func (c *blockCache) make(id blockID) *block {
+	d := c.draft()
+	return &block{blockID: id, places: places{list: d.list[:0]}}
 }
 
 // draft returns memory for one, to be given back to reuse.
@@ -76,7 +85,7 @@ func (c *blockCache) draft() *places {
 }
 
 func (c *blockCache) reuse(d *places) {
-	if len(c.drafts) < maxEdited {
+	if len(c.drafts) < cacheBlocks {
 		c.drafts = append(c.drafts, d)
 	}
 }
@@ -98,8 +107,8 @@ func (c *change) block(id blockID) (*block, error) {
 	}
 	b := c.ix.blocks.get(id)
 	if b == nil {
-		b = &block{blockID: id}
-		value, err := c.ix.db.Get(appendBlockKey(c.key[:0], id), nil)
+		b = c.ix.blocks.make(id)
+		value, err := c.ix.mu.db.Get(appendBlockKey(c.key[:0], id), nil)
 		if err == nil {
 			err, b.stored = b.decode(value), true
 		} else if errors.Is(err, leveldb.ErrNotFound) {
@@ -120,7 +129,7 @@ func (c *change) freshBlock(m message) (*block, error) {
 	if m.offset() > 0 {
 		return c.block(m.block())
 	}
-	b := &block{blockID: m.block()}
+	b := c.ix.blocks.make(m.block())
 	c.ix.blocks.put(b)
 	c.last = b
 	return b, nil
@@ -203,6 +212,7 @@ func (ix *Index) removeUnwritten(b *block) {
 // entry returns an entry; false if it is not there. For readers.
 func (ix *Index) entry(m message) (e Entry, ok bool, err error) {
 	ix.mu.RLock()
+	db := ix.mu.db
 	i, found := ix.findUnwritten(m.block())
 	var p place
 	if found {
@@ -210,7 +220,7 @@ func (ix *Index) entry(m message) (e Entry, ok bool, err error) {
 	}
 	ix.mu.RUnlock()
 	if !found {
-		value, err := ix.db.Get(blockKey(m.block()), nil)
+		value, err := db.Get(blockKey(m.block()), nil)
 		if errors.Is(err, leveldb.ErrNotFound) {
 			return e, false, nil
 		}

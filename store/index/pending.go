@@ -60,13 +60,13 @@ func (p *pending) addTo(kv *leveldb.Batch) {
 // get returns the value of a key as of what is applied; false if there is none.
 func (ix *Index) get(key []byte) (value []byte, ok bool, err error) {
 	ix.mu.RLock()
-	p := ix.mu.pending
+	p, db := ix.mu.pending, ix.mu.db
 	ix.mu.RUnlock()
 	// What p does not have is written: it was before p began, or p has been.
 	if v, err := p.Get(key); err == nil {
 		return v[1:], v[0] == keyPut, nil
 	}
-	value, err = ix.db.Get(key, nil)
+	value, err = db.Get(key, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return nil, false, nil
 	}
@@ -87,7 +87,7 @@ type cursor struct {
 func (ix *Index) cursor(start, limit []byte) *cursor {
 	ix.mu.RLock()
 	p := ix.mu.pending
-	snap, err := ix.db.GetSnapshot() // with the lock held, so that what leaves p is in it
+	snap, err := ix.mu.db.GetSnapshot() // with the lock held, so that what leaves p is in it
 	ix.mu.RUnlock()
 	if err != nil {
 		return &cursor{err: err}

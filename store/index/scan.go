@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"baton/store/record"
@@ -38,7 +39,7 @@ func (ix *Index) view(queue string, from record.Sequence, limit int) (QueueInfo,
 		runs = append(runs, r)
 		n += len(r.entries)
 	}
-	snap, err := ix.db.GetSnapshot()
+	snap, err := ix.mu.db.GetSnapshot()
 	return *q, runs, snap, err
 }
 
@@ -146,9 +147,13 @@ func (ix *Index) dumpIDs(b *strings.Builder, want uint64) error {
 	err := ix.idsFrom(0, func(r rememberedID) bool {
 		fmt.Fprintf(b, "id %q of %q at %d time %d\n", r.id, r.queue, r.at, r.time)
 		n++
-		value, _, err := ix.get(r.key())
-		d := fields{b: value}
-		if at := record.Position(d.next()); err != nil || at != r.at {
+		ix.mu.RLock()
+		at, db, err := ix.mu.newIDs.at[string(r.key())], ix.mu.db, error(nil)
+		ix.mu.RUnlock()
+		if at != r.at {
+			at, err = writtenID(db, r.key())
+		}
+		if err != nil || at != r.at {
 			bad = fmt.Errorf("%w: id %q of queue %q at position %d, by name at %d: %w", ErrCorrupt, r.id, r.queue, r.at, at, err)
 		}
 		return bad == nil
@@ -156,16 +161,33 @@ func (ix *Index) dumpIDs(b *strings.Builder, want uint64) error {
 	if err != nil || bad != nil {
 		return cmp.Or(bad, err)
 	}
-	it := ix.cursor([]byte{'u'}, prefixEnd('u'))
+	named, err := ix.countNamedIDs()
+	if err == nil && (n != want || named != want) {
+		err = fmt.Errorf("%w: %d ids by position, %d by name, %d expected", ErrCorrupt, n, named, want)
+	}
+	return err
+}
+
+// countNamedIDs counts the ids that are found by their names.
+func (ix *Index) countNamedIDs() (n uint64, err error) {
+	ix.mu.RLock()
+	forgotten := ix.mu.forgotten
+	n = uint64(len(ix.mu.newIDs.list))
+	snap, err := ix.mu.db.GetSnapshot()
+	ix.mu.RUnlock()
+	if err != nil {
+		return 0, err
+	}
+	defer snap.Release()
+	it := snap.NewIterator(util.BytesPrefix([]byte{'u'}), &opt.ReadOptions{DontFillCache: true})
 	defer it.Release()
-	named := uint64(0)
 	for it.Next() {
-		named++
+		d := fields{b: it.Value()}
+		if at := record.Position(d.next()); at >= forgotten {
+			n++
+		}
 	}
-	if n != want || named != want {
-		return fmt.Errorf("%w: %d ids by position, %d by name, %d expected", ErrCorrupt, n, named, want)
-	}
-	return it.Error()
+	return n, classify(it.Error())
 }
 
 // recount counts again what spans say.

@@ -105,7 +105,7 @@ func (ix *Index) forgetSpans(below record.Position) {
 }
 
 func (ix *Index) loadSpans() error {
-	it := ix.db.NewIterator(util.BytesPrefix([]byte{'s'}), &opt.ReadOptions{DontFillCache: true})
+	it := ix.mu.db.NewIterator(util.BytesPrefix([]byte{'s'}), &opt.ReadOptions{DontFillCache: true})
 	defer it.Release()
 	for it.Next() {
 		d := fields{b: it.Value()}

@@ -17,12 +17,14 @@ const (
 	writeBlocks                   = 1024     // with 64 messages each at the most
 	writeQueues                   = 4096     // that changed
 	writePending                  = 1 << 20  // keys and values, bytes
+	writeIDs                      = 1 << 14  // new ones
 	syncLogBytes  record.Position = 64 << 20 // of the log: so much is applied again after a power loss
 )
 
 func (ix *Index) writeIfDue() error {
 	if ix.mu.applied-ix.written < writeLogBytes && ix.unwritten < writeBlocks &&
-		len(ix.changed.queues) < writeQueues && ix.mu.pending.Size() < writePending {
+		len(ix.changed.queues) < writeQueues && ix.mu.pending.Size() < writePending &&
+		len(ix.mu.newIDs.at) < writeIDs {
 		return nil
 	}
 	return ix.write()
@@ -40,6 +42,7 @@ func (ix *Index) write() error {
 	}
 	var kv leveldb.Batch
 	ix.mu.pending.addTo(&kv)
+	ix.putIDs(&kv)
 	ix.putBlocks(&kv)
 	for name := range ix.changed.queues {
 		if q := ix.mu.queues[name]; q != nil {
@@ -51,7 +54,7 @@ func (ix *Index) write() error {
 	ix.putSpans(&kv)
 	kv.Put(stateKey, ix.mu.state.encode())
 	sync := ix.mu.applied-ix.synced >= syncLogBytes
-	err := ix.db.Write(&kv, &opt.WriteOptions{Sync: sync})
+	err := ix.mu.db.Write(&kv, &opt.WriteOptions{Sync: sync})
 	if err == nil {
 		err = ix.storage.flush()
 	}
@@ -95,5 +98,7 @@ func (ix *Index) forgetChanges() {
 	ix.unwritten = 0
 	ix.mu.unwritten = map[uint64][]*block{}
 	ix.mu.pending = newPending()
+	ix.mu.newIDs = unwrittenIDs{at: map[string]record.Position{}}
 	ix.changed.queues, ix.changed.spans = map[string]struct{}{}, map[record.Position]struct{}{}
+	ix.changed.ids.Reset()
 }
