@@ -30,6 +30,7 @@ type Limits struct {
 	TransactionMemory  int64 // of all that are open
 	TransactionTimeout time.Duration
 
+	OutputMemory   int64 // of what waits to be written to clients, but for 16 KiB of each
 	TopicMemory    int64 // of messages that are not in the log: for subscribers of topics, and in temporary queues
 	ProposalMemory int64 // of what awaits its commit
 	WaitingMemory  int64 // of what waits for room in full queues
@@ -42,7 +43,7 @@ func DefaultLimits() Limits {
 		Body: 16 << 20, HeaderLine: 10 << 10, Headers: 1000, BodyMemory: 256 << 20,
 		ConnectTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
 		Transactions: 100, TransactionSize: 64 << 20, TransactionMemory: 256 << 20, TransactionTimeout: 10 * time.Minute,
-		TopicMemory: 256 << 20, ProposalMemory: 256 << 20, WaitingMemory: 256 << 20,
+		OutputMemory: 256 << 20, TopicMemory: 256 << 20, ProposalMemory: 256 << 20, WaitingMemory: 256 << 20,
 	}
 }
 
@@ -69,6 +70,7 @@ func (l *Limits) list() []limit {
 		{"max-transaction-size", size, l.TransactionSize, broker.TransactionMax},
 		{"transaction-memory", size, l.TransactionMemory, 0},
 		{"transaction-timeout", duration, int64(l.TransactionTimeout), 0},
+		{"output-memory", size, l.OutputMemory, 0},
 		{"topic-memory", size, l.TopicMemory, 0},
 		{"proposal-memory", size, l.ProposalMemory, 0},
 		{"waiting-memory", size, l.WaitingMemory, 0},
@@ -89,6 +91,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.TransactionSize, d.TransactionSize)
 	setDefault(&l.TransactionMemory, d.TransactionMemory)
 	setDefault(&l.TransactionTimeout, d.TransactionTimeout)
+	setDefault(&l.OutputMemory, d.OutputMemory)
 	setDefault(&l.TopicMemory, d.TopicMemory)
 	setDefault(&l.ProposalMemory, d.ProposalMemory)
 	setDefault(&l.WaitingMemory, d.WaitingMemory)
@@ -117,6 +120,9 @@ func (l Limits) validate() (errs []error) {
 	if least := stompserver.BodyCopies * l.Body; l.BodyMemory < least {
 		bad("--body-memory is %d, which is less than %d: a body of --max-body is in memory twice while it is received", l.BodyMemory, least)
 	}
+	if least := stompserver.OutputBodies * l.Body; l.OutputMemory < least {
+		bad("--output-memory is %d, which is less than %d: it has to hold %d bodies of --max-body", l.OutputMemory, least, stompserver.OutputBodies)
+	}
 	if l.TransactionMemory < l.TransactionSize {
 		bad("--transaction-memory is %d, which is less than --max-transaction-size (%d): no transaction could be so large", l.TransactionMemory, l.TransactionSize)
 	}
@@ -134,5 +140,5 @@ func (l *Limits) forBroker(c *broker.Config) {
 func (l *Limits) forServer(c *stompserver.Config) {
 	c.MaxConnections, c.MaxConnectionsPerAddress, c.MaxSubscriptions = l.Connections, l.ConnectionsPerAddress, l.Subscriptions
 	c.Limits = stomp.Limits{Body: int(l.Body), HeaderLine: int(l.HeaderLine), Headers: l.Headers}
-	c.BodyMemory, c.ConnectTimeout, c.WriteTimeout = l.BodyMemory, l.ConnectTimeout, l.WriteTimeout
+	c.BodyMemory, c.OutputMemory, c.ConnectTimeout, c.WriteTimeout = l.BodyMemory, l.OutputMemory, l.ConnectTimeout, l.WriteTimeout
 }

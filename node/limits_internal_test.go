@@ -17,8 +17,9 @@ func TestLimitsAreChecked(t *testing.T) {
 	require.Empty(t, Limits{}.validate())
 	require.Empty(t, DefaultLimits().validate())
 	for want, l := range map[string]Limits{
-		"--max-body is 209715200, at most 104857600":   {Body: 200 << 20, BodyMemory: 1 << 30},
+		"--max-body is 209715200, at most 104857600":   {Body: 200 << 20, BodyMemory: 1 << 30, OutputMemory: 1 << 30},
 		"--body-memory is 1048576, which is less than": {BodyMemory: 1 << 20},
+		"--output-memory is 1048576, which is less":    {OutputMemory: 1 << 20},
 		"--max-headers is 1001, at most 1000":          {Headers: 1001},
 		"--max-connections is negative":                {Connections: -1},
 		"--connect-timeout is negative: it is a time":  {ConnectTimeout: -1},
@@ -37,19 +38,19 @@ func TestLimitsAreChecked(t *testing.T) {
 func TestLimitsAreUsed(t *testing.T) {
 	l := Limits{Connections: 1, ConnectionsPerAddress: 2, Subscriptions: 3, Body: 4, HeaderLine: 5, Headers: 6, BodyMemory: 7,
 		ConnectTimeout: 8, WriteTimeout: 9, Transactions: 10, TransactionSize: 11, TransactionMemory: 12, TransactionTimeout: 13,
-		TopicMemory: 14, ProposalMemory: 15, WaitingMemory: 16}
+		OutputMemory: 14, TopicMemory: 15, ProposalMemory: 16, WaitingMemory: 17}
 	for i, x := range l.list() {
 		require.EqualValues(t, i+1, x.value, "%s is not in the list where it belongs", x.flag)
 	}
 	var b broker.Config
 	l.forBroker(&b)
 	require.Equal(t, broker.Config{Transactions: 10, TransactionBytes: 11, TransactionMemory: 12, TransactionTimeout: 13,
-		MemoryBytes: 14, ProposalBytes: 15, WaitingBytes: 16}, b)
+		MemoryBytes: 15, ProposalBytes: 16, WaitingBytes: 17}, b)
 	var s stompserver.Config
 	l.forServer(&s)
-	require.Equal(t, []any{1, 2, 3, 4, 5, 6, int64(7), time.Duration(8), time.Duration(9)},
+	require.Equal(t, []any{1, 2, 3, 4, 5, 6, int64(7), time.Duration(8), time.Duration(9), int64(14)},
 		[]any{s.MaxConnections, s.MaxConnectionsPerAddress, s.MaxSubscriptions, s.Limits.Body, s.Limits.HeaderLine, s.Limits.Headers,
-			s.BodyMemory, s.ConnectTimeout, s.WriteTimeout})
+			s.BodyMemory, s.ConnectTimeout, s.WriteTimeout, s.OutputMemory})
 }
 
 // The defaults that operators read are those of the packages.

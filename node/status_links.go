@@ -37,7 +37,7 @@ func (l *leadership) describe(s *adminapi.Status) {
 
 func clients(s stompserver.Stats, b broker.Stats) adminapi.Clients {
 	return adminapi.Clients{Connections: s.Connections, Subscriptions: b.Subscriptions, Refused: s.Refused, Memory: adminapi.ClientMemory{
-		Bodies: s.BodyBytes, Transactions: b.TransactionBytes, Topics: b.MemoryBytes, Proposals: b.ProposalBytes, Waiting: b.WaitingBytes}}
+		Bodies: s.BodyBytes, Transactions: b.TransactionBytes, Outputs: s.OutputBytes, Topics: b.MemoryBytes, Proposals: b.ProposalBytes, Waiting: b.WaitingBytes}}
 }
 
 func follower(f repl.FollowerStatus) adminapi.Follower {

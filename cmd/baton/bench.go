@@ -21,7 +21,7 @@ func benchCommand() *cobra.Command {
 			return usageError("say what to measure: baton bench failover, baton bench catchup, or baton bench messages")
 		},
 	}
-	c.AddCommand(benchFailoverCommand(), benchCatchUpCommand(), benchMessagesCommand())
+	c.AddCommand(benchFailoverCommand(), benchCatchUpCommand(), benchMessagesCommand(), rawProcessCommand())
 	return c
 }
 

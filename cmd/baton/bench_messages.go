@@ -34,7 +34,8 @@ func benchMessagesCommand() *cobra.Command {
 		Short: "Measure how many messages a broker takes and gives per second",
 		Long: `Starts a local cluster without load of its own, or takes the broker at --uri, and runs workloads against it.
 With --vs other STOMP brokers take turns with it in the same run, which makes the ratios worth something on a busy
-machine. --raw sets the rates beside what this disk allows: one batch at a time on two of three files.
+machine. --raw sets the rates beside what this machine allows: one batch at a time, synced to two of three files by
+processes that do nothing else.
 
 Workloads: ` + strings.Join(throughput.Names(), ", ") + `.`,
 		Example: "  baton bench messages --workload publish-window-256,consume-1 --raw\n" +
@@ -62,6 +63,25 @@ Workloads: ` + strings.Join(throughput.Names(), ", ") + `.`,
 	return c
 }
 
+// rawProcess is the subcommand of the processes that --raw starts.
+const rawProcess = "raw-process"
+
+func rawProcessCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    rawProcess + " DIR ADDRESS FOLLOWERS",
+		Short:  "One process of the raw limit that bench messages --raw measures",
+		Hidden: true,
+		Args:   cobra.ExactArgs(3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			exe, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find this program: %w", err)
+			}
+			return throughput.ServeRaw(cmd.Context(), []string{exe, "bench", rawProcess}, args)
+		},
+	}
+}
+
 func (b *benchMessages) run(cmd *cobra.Command) error {
 	if err := b.targets(); err != nil {
 		return err
@@ -73,7 +93,11 @@ func (b *benchMessages) run(cmd *cobra.Command) error {
 	}
 	defer os.RemoveAll(dir)
 	if b.raw {
-		b.plan.RawDir = dir
+		exe, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("find this program: %w", err)
+		}
+		b.plan.RawDir, b.plan.RawCommand = dir, []string{exe, "bench", rawProcess}
 	}
 	if b.uri == "" {
 		b.cluster.Direct = true

@@ -153,3 +153,22 @@ func TestSendAndForwardThroughALeaderKill(t *testing.T) {
 		require.Equal(t, 1, times, body)
 	}
 }
+
+// A message whose ack is in doubt comes again, and is printed once.
+func TestReceivePrintsEachMessageOnce(t *testing.T) {
+	from := brokerForTest(t)
+	fill(t, from, "/queue/q", 300)
+	p := start(t, "receive", "q", "--uri", from.Addr(), "--count", "300")
+	for _, share := range []int{20, 100, 200} {
+		await(t, "some are acknowledged", func() bool { return from.Stats().Acked >= share })
+		from.Drop()
+	}
+	seen := map[string]bool{}
+	for l := range p.lines {
+		require.False(t, seen[l], "message %s was printed twice", l)
+		seen[l] = true
+	}
+	require.NoError(t, p.cmd.Wait())
+	require.Len(t, seen, 300)
+	require.Zero(t, from.Depth("/queue/q"))
+}

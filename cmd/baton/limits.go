@@ -24,6 +24,7 @@ func limitFlags(c *cobra.Command, l *node.Limits) {
 	size(&l.TransactionSize, "max-transaction-size", "largest transaction")
 	size(&l.TransactionMemory, "transaction-memory", "memory for all open transactions")
 	f.DurationVar(&l.TransactionTimeout, "transaction-timeout", l.TransactionTimeout, "a transaction that is open for so long is rolled back")
+	size(&l.OutputMemory, "output-memory", "memory for all that waits to be written to clients, but for 16KiB of each; above it clients that do not read get no more messages")
 	size(&l.TopicMemory, "topic-memory", "memory for messages that wait for subscribers of topics and in temporary queues; the oldest go")
 	size(&l.ProposalMemory, "proposal-memory", "memory for what awaits its commit; producers wait above it")
 	size(&l.WaitingMemory, "waiting-memory", "memory for what waits for room in full queues; above it producers get an ERROR")

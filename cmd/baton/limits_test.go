@@ -41,12 +41,12 @@ func TestLimitsAreSettings(t *testing.T) {
 	})
 
 	for content, want := range map[string]string{
-		"max-body: 1GiB\nbody-memory: 2GiB": "--max-body is 1073741824, at most 104857600: more does not fit into the log",
-		"\n\nmax-body: plenty":              "line 3",
-		"\nbody-memory: 1MiB":               "--body-memory is 1048576, which is less than 33554432",
-		"max-transactions: -1":              "--max-transactions is negative",
-		"max-bodies: 1KiB":                  `there is no option "max-bodies"`,
-		"connect-timeout: 1 minute":         "line 1",
+		"max-body: 1GiB\nbody-memory: 2GiB\noutput-memory: 2GiB": "--max-body is 1073741824, at most 104857600: more does not fit into the log",
+		"\n\nmax-body: plenty":      "line 3",
+		"\nbody-memory: 1MiB":       "--body-memory is 1048576, which is less than 33554432",
+		"max-transactions: -1":      "--max-transactions is negative",
+		"max-bodies: 1KiB":          `there is no option "max-bodies"`,
+		"connect-timeout: 1 minute": "line 1",
 	} {
 		bad := filepath.Join(t.TempDir(), "bad.yaml")
 		require.NoError(t, os.WriteFile(bad, []byte(content), 0o600))

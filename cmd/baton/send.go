@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,9 @@ import (
 
 // uriDefault is the cluster that baton demo starts.
 const uriDefault = "failover:(stomp://127.0.0.1:61613,stomp://127.0.0.1:61623,stomp://127.0.0.1:61633)"
+
+// windowMax bounds the memory for messages that await their receipts.
+const windowMax = 10000
 
 // lineMax bounds one line of standard input, which becomes one message.
 const lineMax = 16 << 20
@@ -81,7 +85,7 @@ func sendCommand() *cobra.Command {
 	f := clientFlags{resend: true}
 	var body, contentType string
 	var headers map[string]string
-	var count int
+	var count, window int
 	var transient bool
 	c := &cobra.Command{
 		Use:   "send QUEUE",
@@ -89,10 +93,16 @@ func sendCommand() *cobra.Command {
 		Long: `Sends --body, --count times, or every line of standard input as a message. A message counts as sent
 when the broker has said that a quorum has it. A message whose receipt was lost, as in a failover, is sent
 again under the same baton-dedup-id, so that the queue stores it once. QUEUE is a name or a destination such
-as /queue/orders.`,
+as /queue/orders.
+
+With --window N up to N messages await their receipts, which is many times faster. They are stored in their
+order, in a failover too. If the broker refuses one, some behind it may have been stored: the error says how many.`,
 		Example: "  baton send orders --body hello\n  seq 1 1000 | baton send orders",
 		Args:    oneArgument("queue to send to"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if window < 1 || window > windowMax {
+				return usageError("--window %d: want 1 to %d", window, windowMax)
+			}
 			if transient {
 				if headers == nil {
 					headers = map[string]string{}
@@ -104,7 +114,7 @@ as /queue/orders.`,
 				return err
 			}
 			defer c.Close()
-			s := sender{c: c, to: destination(args[0]), contentType: contentType, headers: headers}
+			s := sender{stream: c.NewStream(window), to: destination(args[0]), contentType: contentType, headers: headers}
 			if cmd.Flags().Changed("body") {
 				err = s.repeat(cmd.Context(), body, count)
 			} else {
@@ -113,7 +123,7 @@ as /queue/orders.`,
 				}
 				err = s.lines(cmd.Context(), cmd.InOrStdin())
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d sent to %s\n", s.sent, s.to)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d sent to %s\n", s.stream.Sent(), s.to)
 			return outcome(err)
 		},
 	}
@@ -122,6 +132,7 @@ as /queue/orders.`,
 	c.Flags().IntVar(&count, "count", 1, "how often to send --body")
 	c.Flags().StringVar(&contentType, "content-type", "text/plain", "content type of the messages")
 	c.Flags().StringToStringVar(&headers, "header", nil, "header of the messages, name=value, may be given several times")
+	c.Flags().IntVar(&window, "window", 1, "how many messages may await their receipts")
 	c.Flags().BoolVar(&transient, "transient", false, "send persistent:false")
 	return c
 }
@@ -136,39 +147,33 @@ func oneArgument(what string) cobra.PositionalArgs {
 }
 
 type sender struct {
-	c               *client.Client
+	stream          *client.Stream
 	to, contentType string
 	headers         map[string]string
-	sent            int
-}
-
-func (s *sender) one(ctx context.Context, body []byte) error {
-	if _, err := s.c.Send(ctx, s.to, s.contentType, body, s.headers); err != nil {
-		return err
-	}
-	s.sent++
-	return nil
 }
 
 func (s *sender) repeat(ctx context.Context, body string, count int) error {
 	for range count {
-		if err := s.one(ctx, []byte(body)); err != nil {
+		if err := s.stream.Send(ctx, s.to, s.contentType, []byte(body), s.headers); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.stream.Flush(ctx)
 }
 
 func (s *sender) lines(ctx context.Context, in io.Reader) error {
 	sc := bufio.NewScanner(in)
 	sc.Buffer(make([]byte, 0, 64<<10), lineMax)
 	for sc.Scan() {
-		if err := s.one(ctx, sc.Bytes()); err != nil {
+		if err := s.stream.Send(ctx, s.to, s.contentType, bytes.Clone(sc.Bytes()), s.headers); err != nil {
 			return err
 		}
 	}
+	if err := s.stream.Flush(ctx); err != nil {
+		return err
+	}
 	if err := sc.Err(); err != nil {
-		return fmt.Errorf("read standard input after %d messages: %w", s.sent, err)
+		return fmt.Errorf("read standard input after %d messages: %w", s.stream.Sent(), err)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ const fillWindow = 256
 // fill puts n messages into a queue.
 func fill(ctx context.Context, t Target, queue string, body []byte, n int) error {
 	result := newTally()
-	p, err := newProducer(t.URI, queue, body, fillWindow, func(time.Duration) {}, result.failed)
+	p, err := newProducer(ctx, t.URI, queue, body, fillWindow, func(time.Duration) {}, result.failed)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func fill(ctx context.Context, t Target, queue string, body []byte, n int) error
 
 // startConsumer acknowledges each message by itself and tells of each receipt.
 func startConsumer(ctx context.Context, uri, queue string, prefetch int, on func(time.Duration), fail func(error)) (*client.Client, error) {
-	c, err := connect(uri)
+	c, err := connect(ctx, uri)
 	if err != nil {
 		return nil, err
 	}

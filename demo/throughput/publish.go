@@ -51,13 +51,22 @@ func (t *tally) failure() error {
 	return t.err
 }
 
-func connect(uri string) (*client.Client, error) {
+// connect waits for the broker, so that ctx can end what would wait for it.
+func connect(ctx context.Context, uri string) (*client.Client, error) {
 	cfg, err := client.ParseURI(uri)
 	if err != nil {
 		return nil, err
 	}
 	cfg.Timeout = 10 * time.Second
-	return client.New(cfg)
+	c, err := client.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Wait(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // payload is a body that cannot be compressed.
@@ -79,8 +88,8 @@ type producer struct {
 	fail   func(error)
 }
 
-func newProducer(uri, queue string, body []byte, window int, on func(time.Duration), fail func(error)) (*producer, error) {
-	c, err := connect(uri)
+func newProducer(ctx context.Context, uri, queue string, body []byte, window int, on func(time.Duration), fail func(error)) (*producer, error) {
+	c, err := connect(ctx, uri)
 	if err != nil {
 		return nil, err
 	}

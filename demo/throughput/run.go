@@ -63,7 +63,7 @@ func measureRound(ctx context.Context, cfg Config, w Workload, size, round int, 
 	if cfg.RawDir == "" || w.Producers == 0 || w.Consumers > 0 {
 		return nil
 	}
-	rate, err := Raw(ctx, cfg.RawDir, size, w.Producers*w.Window, cfg.For)
+	rate, err := Raw(ctx, cfg.RawCommand, cfg.RawDir, size, w.Producers*w.Window, cfg.For)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func publish(ctx context.Context, cfg Config, t Target, w Workload, queue string
 	defer stop()
 	var wg sync.WaitGroup
 	for range w.Producers {
-		p, err := newProducer(t.URI, queue, body, w.Window, sent, result.failed)
+		p, err := newProducer(ctx, t.URI, queue, body, w.Window, sent, result.failed)
 		if err != nil {
 			return Sample{}, err
 		}

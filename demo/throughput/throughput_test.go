@@ -3,6 +3,7 @@ package throughput_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,6 +16,19 @@ import (
 	"baton/node/client/clienttest"
 	"baton/zkclient/ensemble/porttest"
 )
+
+// rawEnv makes this program a process of the raw limit.
+const rawEnv = "BATON_TEST_RAW"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(rawEnv) == "" {
+		os.Exit(m.Run())
+	}
+	if err := throughput.ServeRaw(context.Background(), os.Args[:1], os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 // serve starts a broker that is none of the project's: any STOMP broker can be
 // measured.
@@ -30,9 +44,10 @@ func serve(t *testing.T) string {
 
 func TestEveryWorkloadIsMeasuredAndLeavesNothing(t *testing.T) {
 	uri, dir := serve(t), t.TempDir()
+	t.Setenv(rawEnv, "1")
 	cfg := throughput.Config{
 		Targets: []throughput.Target{{Name: "a", URI: uri, PIDs: []int{os.Getpid()}}, {Name: "b", URI: uri}},
-		For:     300 * time.Millisecond, Rounds: 1, Backlog: 50, RawDir: dir,
+		For:     300 * time.Millisecond, Rounds: 1, Backlog: 50, RawDir: dir, RawCommand: os.Args[:1],
 	}
 	cfg.Workloads = []string{"publish-sync-1", "publish-4x64", "consume-4", "both-sync-16-4"}
 	r, err := throughput.Run(t.Context(), cfg)
@@ -66,6 +81,12 @@ func TestEveryWorkloadIsMeasuredAndLeavesNothing(t *testing.T) {
 	require.Positive(t, out.Workloads[0].Brokers[1].Median)
 }
 
+func TestAProcessOfTheRawLimitThatFails(t *testing.T) {
+	t.Setenv(rawEnv, "1")
+	_, err := throughput.Raw(t.Context(), os.Args[:1], filepath.Join(t.TempDir(), "gone"), 1024, 1, time.Second)
+	require.ErrorContains(t, err, "make a file for the raw limit", "what the process said")
+}
+
 func TestADeadBrokerIsAnError(t *testing.T) {
 	addr := porttest.Address(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -73,7 +94,7 @@ func TestADeadBrokerIsAnError(t *testing.T) {
 	_, err := throughput.Run(ctx, throughput.Config{
 		Targets: []throughput.Target{{Name: "gone", URI: addr}}, Workloads: []string{"consume-1"}, Rounds: 1,
 	})
-	require.Error(t, err)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 func TestPlansThatCannotBeMeasured(t *testing.T) {
@@ -83,6 +104,7 @@ func TestPlansThatCannotBeMeasured(t *testing.T) {
 		"unknown workload": {Targets: a, Workloads: []string{"publish-sideways"}},
 		"no bytes":         {Targets: a, Sizes: []int{0}},
 		"no time":          {Targets: a, For: time.Microsecond},
+		"no raw command":   {Targets: a, RawDir: "."},
 		"no rounds":        {Targets: a, Rounds: -1},
 	} {
 		t.Run(name, func(t *testing.T) { require.Error(t, cfg.Validate()) })

@@ -66,6 +66,9 @@ type Config struct {
 	Prefetch  int           // of a consumer; default 1000
 	RawDir    string        // measure the raw limit with files in this directory; "": do not
 
+	// RawCommand starts a process of the raw limit, which calls ServeRaw.
+	RawCommand []string
+
 	Progress func(string)
 }
 
@@ -114,6 +117,9 @@ func (c Config) Validate() error {
 		if s < 1 || s > sizeMax {
 			return fmt.Errorf("throughput: message size %d, want 1 to %d bytes", s, sizeMax)
 		}
+	}
+	if c.RawDir != "" && len(c.RawCommand) == 0 {
+		return errors.New("throughput: no command that starts the processes of the raw limit")
 	}
 	if c.For < 100*time.Millisecond || c.Rounds < 1 || c.Rounds > roundsMax || c.Backlog < 1 || c.Prefetch < 1 {
 		return fmt.Errorf("throughput: want at least 100ms, 1 to %d rounds, and a backlog and a prefetch above 0", roundsMax)

@@ -172,6 +172,7 @@ type Clients struct {
 type ClientMemory struct {
 	Bodies       int64 `json:"bodies"` // large ones that are being received
 	Transactions int64 `json:"transactions"`
+	Outputs      int64 `json:"outputs"` // what waits to be written, but for 16 KiB of each client
 	Topics       int64 `json:"topics"`
 	Proposals    int64 `json:"proposals"`
 	Waiting      int64 `json:"waiting"` // for room in full queues

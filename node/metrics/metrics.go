@@ -93,7 +93,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(subs, float64(s.Clients.Subscriptions))
 	count(turnedAway, s.Clients.Refused)
 	m := s.Clients.Memory
-	for use, v := range map[string]int64{"bodies": m.Bodies, "transactions": m.Transactions, "topics": m.Topics, "proposals": m.Proposals, "waiting": m.Waiting} {
+	for use, v := range map[string]int64{"bodies": m.Bodies, "transactions": m.Transactions, "outputs": m.Outputs, "topics": m.Topics, "proposals": m.Proposals, "waiting": m.Waiting} {
 		gauge(clientBytes, float64(v), use)
 	}
 	for event, v := range map[string]uint64{"enqueued": s.Counters.Enqueued, "acked": s.Counters.Acked,

@@ -16,7 +16,7 @@ type source struct{}
 func (source) Status() adminapi.Status {
 	return adminapi.Status{Role: adminapi.RoleLeader, State: adminapi.StateServing, Epoch: 7,
 		Quorum:    adminapi.Quorum{OK: true},
-		Clients:   adminapi.Clients{Refused: 5, Memory: adminapi.ClientMemory{Bodies: 1, Transactions: 2, Topics: 3, Proposals: 4, Waiting: 6}},
+		Clients:   adminapi.Clients{Refused: 5, Memory: adminapi.ClientMemory{Bodies: 1, Transactions: 2, Outputs: 7, Topics: 3, Proposals: 4, Waiting: 6}},
 		Followers: []adminapi.Follower{{Node: "n2", State: adminapi.StateInSync, LagBytes: 12}}}
 }
 
@@ -35,7 +35,7 @@ func TestScrape(t *testing.T) {
 		`baton_queue_oldest_seconds{queue="odd \"name\""} 1.5`,
 		"baton_stomp_connections_refused_total 5",
 		`baton_client_memory_bytes{use="bodies"} 1`, `baton_client_memory_bytes{use="transactions"} 2`, `baton_client_memory_bytes{use="topics"} 3`,
-		`baton_client_memory_bytes{use="proposals"} 4`, `baton_client_memory_bytes{use="waiting"} 6`,
+		`baton_client_memory_bytes{use="outputs"} 7`, `baton_client_memory_bytes{use="proposals"} 4`, `baton_client_memory_bytes{use="waiting"} 6`,
 		"go_goroutines",
 	} {
 		require.Contains(t, rec.Body.String(), line)

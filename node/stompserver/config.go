@@ -37,6 +37,7 @@ type Config struct {
 	MaxSubscriptions         int           // per connection; 1000
 	BodyMemory               int64         // bytes, for bodies above 64 KiB that are being received, each counted twice; 256 MiB
 	MaxOutput                int           // bytes waiting to be written, per connection; 1 MiB and one message
+	OutputMemory             int64         // bytes waiting to be written, of all connections, but for 16 KiB of each; 256 MiB
 	Prefetch                 int           // if the client names none; 1000
 	ServerName               string        // "baton"
 
@@ -75,6 +76,9 @@ func (c Config) withDefaults() Config {
 	if c.BodyMemory == 0 {
 		c.BodyMemory = 256 << 20
 	}
+	if c.OutputMemory == 0 {
+		c.OutputMemory = 256 << 20
+	}
 	if c.HeartBeatGrace == 0 {
 		c.HeartBeatGrace = 2
 	}
@@ -100,6 +104,9 @@ func (c Config) Validate() error {
 	}
 	if d := c.withDefaults(); d.BodyMemory < BodyCopies*int64(d.Limits.Body) {
 		return fmt.Errorf("stompserver: config: BodyMemory is %d, must be at least %d: %d for each byte of the largest body", d.BodyMemory, BodyCopies*d.Limits.Body, BodyCopies)
+	}
+	if d := c.withDefaults(); d.OutputMemory < OutputBodies*int64(d.Limits.Body) {
+		return fmt.Errorf("stompserver: config: OutputMemory is %d, must be at least %d: %d of the largest bodies", d.OutputMemory, OutputBodies*d.Limits.Body, OutputBodies)
 	}
 	if c.HeartBeatGrace != 0 && c.HeartBeatGrace < 1 {
 		return fmt.Errorf("stompserver: config: heart-beat grace is %g, must be at least 1", c.HeartBeatGrace)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -47,7 +48,7 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn, host string) *conn {
 	c := &conn{
-		s: s, nc: nc, host: host, out: newOutbox(s.cfg.MaxOutput),
+		s: s, nc: nc, host: host, out: newOutbox(s.cfg.MaxOutput, &s.outputs),
 		byKey: map[string]*consumer{}, byNumber: map[uint64]*consumer{},
 		gone: make(chan struct{}), writerDone: make(chan struct{}),
 	}
@@ -238,12 +239,33 @@ func (c *conn) awaitOutput(beat *time.Timer) bool {
 
 func (c *conn) write(buf []byte) bool {
 	for len(buf) > 0 {
-		c.nc.SetWriteDeadline(time.Now().Add(c.s.cfg.WriteTimeout))
-		n, err := c.nc.Write(buf[:min(len(buf), writeStep)])
-		if err != nil {
+		n := min(len(buf), writeStep)
+		if !c.writePart(buf[:n]) {
 			return false
 		}
 		buf = buf[n:]
 	}
 	return true
+}
+
+// writePart writes at most writeStep bytes. A client that does not take them
+// within WriteTimeout is cut off, and within slowGrace while one that reads
+// waits for the memory of such clients.
+func (c *conn) writePart(part []byte) bool {
+	for began := time.Now(); ; {
+		c.nc.SetWriteDeadline(time.Now().Add(min(slowInterval, c.s.cfg.WriteTimeout)))
+		n, err := c.nc.Write(part)
+		if err == nil {
+			return true
+		}
+		part = part[n:]
+		held := time.Since(began)
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded) || held >= c.s.cfg.WriteTimeout:
+			return false
+		case held >= slowGrace && c.out.hoards() && c.s.outputs.wanted():
+			c.s.cfg.Logger.Warn("cut off a client that reads too slowly while others wait for its memory", "remote", c.host)
+			return false
+		}
+	}
 }

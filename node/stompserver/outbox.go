@@ -10,8 +10,10 @@ import (
 // outbox is what waits to be written to one client. Everybody appends; only
 // the connection's writer takes.
 type outbox struct {
-	high int           // no more messages above this many bytes
-	wake chan struct{} // one token: there is something for the writer
+	high   int           // no more messages above this many bytes
+	budget *budget       // that it shares with all others
+	wants  int64         // more than 0: it is in the budget's line; guarded by the budget
+	wake   chan struct{} // one token: there is something for the writer
 
 	mu       sync.Mutex
 	room     *sync.Cond // output shrank, or the outbox closed
@@ -19,6 +21,7 @@ type outbox struct {
 	spare    []byte // the writer's last buffer, to be used again
 	writing  int    // bytes that the writer has taken and not written yet
 	reserved int    // bytes of messages that are on their way here
+	counted  int64  // of the budget
 	autos    []autoMark
 	stalled  []*broker.Subscription
 	finish   bool // the writer ends when buf is empty
@@ -33,13 +36,23 @@ type autoMark struct {
 
 const spareMax = 256 << 10 // a larger buffer is not used again
 
-func newOutbox(high int) *outbox {
-	o := &outbox{high: high, wake: make(chan struct{}, 1)}
+func newOutbox(high int, shared *budget) *outbox {
+	o := &outbox{high: high, budget: shared, wake: make(chan struct{}, 1)}
 	o.room = sync.NewCond(&o.mu)
 	return o
 }
 
 func (o *outbox) size() int { return len(o.buf) + o.writing + o.reserved }
+
+// account tells the budget what there is now. The caller holds the lock.
+func (o *outbox) account() {
+	now := counted(o.size())
+	if o.closed {
+		now = 0
+	}
+	o.budget.change(o.counted, now)
+	o.counted = now
+}
 
 func (o *outbox) signal() {
 	select {
@@ -53,6 +66,7 @@ func (o *outbox) append(encode func([]byte) []byte) {
 	o.mu.Lock()
 	if !o.closed && !o.finish {
 		o.buf = encode(o.buf)
+		o.account()
 	}
 	o.mu.Unlock()
 	o.signal()
@@ -66,11 +80,13 @@ func (o *outbox) reserve(sub *broker.Subscription, n int) bool {
 	if o.closed || o.finish {
 		return false
 	}
-	if o.size() >= o.high {
+	need := counted(o.size() + n)
+	if o.size() >= o.high || !o.budget.take(o, o.counted, need) {
 		o.stalled = append(o.stalled, sub)
 		return false
 	}
 	o.reserved += n
+	o.counted = need
 	return true
 }
 
@@ -78,6 +94,7 @@ func (o *outbox) reserve(sub *broker.Subscription, n int) bool {
 func (o *outbox) release(n int) {
 	o.mu.Lock()
 	o.reserved -= n
+	o.account()
 	o.mu.Unlock()
 	o.signal() // somebody may be stalled because of it
 }
@@ -88,6 +105,7 @@ func (o *outbox) deliver(v stomp.Version, d *broker.Delivery) {
 	o.mu.Lock()
 	o.reserved -= d.Reserved
 	if o.closed || o.finish || c.ended {
+		o.account()
 		o.mu.Unlock()
 		o.signal() // somebody may be stalled because of the reservation
 		return
@@ -100,6 +118,7 @@ func (o *outbox) deliver(v stomp.Version, d *broker.Delivery) {
 			o.autos = append(o.autos, autoMark{d.Subscription, d.Tag})
 		}
 	}
+	o.account()
 	o.mu.Unlock()
 	o.signal()
 }
@@ -119,6 +138,9 @@ func (o *outbox) take() (buf []byte, autos []autoMark, last bool) {
 		return nil, nil, true
 	}
 	if len(o.buf) == 0 {
+		if cap(o.spare) > outputFree {
+			o.spare = nil // of many clients that are idle, these would be much
+		}
 		return nil, nil, o.finish
 	}
 	buf, autos = o.buf, o.autos
@@ -132,15 +154,17 @@ func (o *outbox) written(buf []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.writing = 0
+	o.account()
 	if cap(buf) > cap(o.spare) && cap(buf) <= spareMax {
 		o.spare = buf[:0]
 	}
 	o.room.Broadcast()
 }
 
-// resumable returns the subscriptions that found no room, if there is some
-// again. With nothing to write there always is, or else messages are on their
-// way here, which make the writer come round again.
+// resumable returns the subscriptions that found no room, if there may be some
+// again: with nothing to write there is, or messages are on their way here,
+// which make the writer come round again, or the budget is used up, which will
+// wake it.
 func (o *outbox) resumable() []*broker.Subscription {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -150,6 +174,13 @@ func (o *outbox) resumable() []*broker.Subscription {
 	subs := o.stalled
 	o.stalled = nil
 	return subs
+}
+
+// hoards says that it holds a part of what all share.
+func (o *outbox) hoards() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.counted > 0
 }
 
 // waitRoom blocks while a client that does not read has too much waiting.
@@ -174,6 +205,8 @@ func (o *outbox) close() {
 	o.mu.Lock()
 	o.closed = true
 	o.buf, o.spare, o.autos, o.stalled = nil, nil, nil, nil
+	o.account()
+	o.budget.leave(o)
 	o.room.Broadcast()
 	o.mu.Unlock()
 	o.signal()

@@ -14,8 +14,9 @@ import (
 
 // Server serves clients on one listener for as long as one leadership lasts.
 type Server struct {
-	cfg  Config
-	room room
+	cfg     Config
+	room    room
+	outputs budget
 
 	mu struct {
 		sync.Mutex
@@ -40,7 +41,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg.withDefaults(), ended: make(chan struct{})}
-	s.room.max = s.cfg.BodyMemory
+	s.room.max, s.outputs.max = s.cfg.BodyMemory, s.cfg.OutputMemory
 	s.mu.conns = map[*conn]struct{}{}
 	s.mu.addresses = map[string]int{}
 	return s, nil
@@ -48,13 +49,15 @@ func New(cfg Config) (*Server, error) {
 
 // Stats are counters of a server's life and what it holds now.
 type Stats struct {
-	Connections int
-	Receipts    uint64
-	Errors      uint64 // ERROR frames sent
-	Refused     uint64 // connections above a limit
-	Panics      uint64 // connections ended by a fault of ours
-	BodyBytes   int64  // of memory for large bodies that are being received
-	BodyWaiting int    // connections that wait for such memory
+	Connections   int
+	Receipts      uint64
+	Errors        uint64 // ERROR frames sent
+	Refused       uint64 // connections above a limit
+	Panics        uint64 // connections ended by a fault of ours
+	BodyBytes     int64  // of memory for large bodies that are being received
+	BodyWaiting   int    // connections that wait for such memory
+	OutputBytes   int64  // of Config.OutputMemory
+	OutputWaiting int    // connections that have read all and wait for such memory
 }
 
 // Stats returns the counters.
@@ -63,7 +66,9 @@ func (s *Server) Stats() Stats {
 	n := len(s.mu.conns)
 	s.mu.Unlock()
 	used, waiting := s.room.level()
+	output, outputWaiting := s.outputs.level()
 	return Stats{
+		OutputBytes: output, OutputWaiting: outputWaiting,
 		BodyBytes: used, BodyWaiting: waiting,
 		Connections: n, Receipts: s.receipts.Load(), Errors: s.errorsSent.Load(),
 		Refused: s.refused.Load(), Panics: s.panics.Load(),

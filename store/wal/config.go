@@ -24,7 +24,8 @@ const (
 	markFraction   = 64 // a flush mark is written every 1/64 of a segment
 	maxOpenFiles   = 64 // sealed segments kept open for readers
 	gatherMax      = 500 * time.Microsecond
-	paceBytes      = 64 << 10 // queued, for which a sync does not wait any longer
+	paceBytes      = 32 << 10 // queued, for which a sync does not wait any longer
+	paceCallers    = 32       // who wait for a sync, above which none is put off for them
 	bufferMax      = 4 << 20  // bytes of a write buffer that is kept
 	queueMax       = 8 << 10  // appends of a queue that is kept
 	// How long a full disk is left alone before it is asked again.

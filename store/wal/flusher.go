@@ -15,7 +15,7 @@ func (l *Log) runFlusher() {
 	defer l.wg.Done()
 	var buf []byte
 	for {
-		group, at, ok := l.nextGroup()
+		group, at, few, ok := l.nextGroup()
 		if !ok {
 			return
 		}
@@ -23,9 +23,13 @@ func (l *Log) runFlusher() {
 			buf = l.putGroup(group, at, buf)
 			// A sync takes its processor along for a while. Those who ship what
 			// was written go first; what was appended meanwhile is taken along.
-			runtime.Gosched()
-			if group, at = l.moreGroup(); group != nil {
-				buf = l.putGroup(group, at, buf)
+			// Where many call, hundreds may stand in line, and the disk would
+			// wait for all of them.
+			if few {
+				runtime.Gosched()
+				if group, at = l.moreGroup(); group != nil {
+					buf = l.putGroup(group, at, buf)
+				}
 			}
 		}
 		s, from, to := l.beginFlush()
@@ -62,8 +66,8 @@ func (l *Log) moreGroup() ([]queued, record.Position) {
 }
 
 // nextGroup waits until there is something to write or to sync, and takes what
-// is queued; false means the end.
-func (l *Log) nextGroup() ([]queued, record.Position, bool) {
+// is queued; few tells whether few wait for it, and ok is false at the end.
+func (l *Log) nextGroup() (group []queued, at record.Position, few, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
@@ -72,7 +76,7 @@ func (l *Log) nextGroup() ([]queued, record.Position, bool) {
 		switch {
 		case l.mu.err != nil, nothing && l.mu.closed && !l.mu.busyWrite:
 			l.wakeAll()
-			return nil, 0, false
+			return nil, 0, false, false
 		case nothing, l.mu.exclusive, l.mu.busyWrite:
 			l.mu.flusherWaits = true
 			l.flush.Wait()
@@ -82,7 +86,7 @@ func (l *Log) nextGroup() ([]queued, record.Position, bool) {
 			runtime.Gosched()
 			l.mu.Lock()
 		default:
-			return l.take(), pos.Written, true
+			return l.take(), pos.Written, l.mu.pace.expect <= paceCallers, true
 		}
 	}
 }
@@ -131,7 +135,9 @@ func (l *Log) beginFlush() (s *segment, from, to record.Position) {
 // as there were callers of WaitFlushed: those that the last sync freed, and
 // those that came during it. Who appends without waiting here, as replication
 // does, comes back when others have done their part, and is not waited for.
-// Beyond paceBytes a sync costs by its size, and waiting gains nothing.
+// Beyond paceBytes a sync costs by its size, and waiting gains nothing; nor
+// does it beyond paceCallers: two halves, one of which comes back while the
+// other is at the disk, are faster then.
 // All counts are of batches since Open.
 type pace struct {
 	taken    uint64 // by the writer
@@ -143,7 +149,7 @@ type pace struct {
 }
 
 func (p *pace) short(appended uint64) bool {
-	if appended-p.flushed >= p.expect {
+	if p.expect > paceCallers || appended-p.flushed >= p.expect {
 		return false
 	}
 	return time.Now().Before(p.deadline)
