@@ -81,6 +81,23 @@ func (a *applier) setSink(s index.Sink) {
 	a.mu.Unlock()
 }
 
+// makeSink sends what is applied from now on to the sink that make returns.
+// Nothing is applied while it makes it, so a sink that begins with what the
+// index has is told of everything else, also of what it proposes itself at
+// once.
+func (a *applier) makeSink(make func() (index.Sink, error)) error {
+	a.run.Lock()
+	defer a.run.Unlock()
+	s, err := make()
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.sink = s
+	return nil
+}
+
 // wait returns when everything below p is applied.
 func (a *applier) wait(ctx context.Context, p record.Position) error {
 	a.mu.Lock()

@@ -147,3 +147,27 @@ func TestApplierAppliesAReplacedLog(t *testing.T) {
 }
 
 type noSink struct{ index.Sink }
+
+// A broker reads the index when it is made, and proposes at once what is due.
+// Were that applied before the applier knew the broker, consumers would not get
+// it before the next message came.
+func TestNothingIsAppliedWhileASinkIsMade(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	m := &fakeMachine{end: 100}
+	a := newApplier(m)
+	ended := make(chan error, 1)
+	go func() { ended <- a.runApply(ctx) }()
+	require.NoError(t, a.makeSink(func() (index.Sink, error) {
+		a.commit(100)
+		require.False(t, a.run.TryLock(), "a round could run")
+		at, _ := m.Applied()
+		require.Zero(t, at)
+		return noSink{}, nil
+	}))
+	require.NoError(t, a.wait(ctx, 100))
+	require.ErrorIs(t, a.makeSink(func() (index.Sink, error) { return nil, errors.ErrUnsupported }), errors.ErrUnsupported)
+	require.Equal(t, noSink{}, a.mu.sink)
+	cancel()
+	require.NoError(t, <-ended)
+}

@@ -16,6 +16,7 @@ import (
 	"baton/repl"
 	"baton/repl/election"
 	"baton/repl/progress"
+	"baton/store/index"
 	"baton/store/record"
 	"baton/zkclient/group"
 )
@@ -147,14 +148,18 @@ func (l *leadership) open() error {
 		OnFailure: func(err error) { l.post(func(r *role) { r.resign(err.Error()) }) },
 	}
 	n.cfg.Limits.forBroker(&bc)
-	b, err := broker.New(bc)
-	if err != nil {
-		return err
-	}
 	ln, err := net.Listen("tcp", n.cfg.ListenStomp)
 	if err != nil {
-		b.Close()
 		return fmt.Errorf("cannot serve clients: %w", err)
+	}
+	var b *broker.Broker
+	if err := n.applier.makeSink(func() (index.Sink, error) {
+		var err error
+		b, err = broker.New(bc)
+		return b, err
+	}); err != nil {
+		ln.Close()
+		return err
 	}
 	epoch := uint64(l.epoch)
 	sc := stompserver.Config{
@@ -166,11 +171,11 @@ func (l *leadership) open() error {
 	n.cfg.Limits.forServer(&sc)
 	s, err := stompserver.New(sc)
 	if err != nil {
+		n.applier.setSink(nil)
 		b.Close()
 		ln.Close()
 		return err
 	}
-	n.applier.setSink(b)
 	l.mu.Lock()
 	l.mu.broker, l.mu.server = b, s
 	l.mu.Unlock()

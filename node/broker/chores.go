@@ -143,7 +143,7 @@ func (b *Broker) proposeCounts(entries []*entry) bool {
 	for l, messages := range byLane {
 		batch.Add(record.TypeRedeliver, record.Redeliver{Queue: l.name, Messages: messages}.AppendTo)
 	}
-	outcome := b.proposeChore(batch)
+	outcome := b.proposeChore(batch, nil)
 	if outcome == choreRefused {
 		for _, en := range entries {
 			b.chores.count(en)
@@ -164,11 +164,11 @@ const (
 
 func (o choreOutcome) stored() bool { return o == choreCommitted || o == choreInLog }
 
-// proposeChore proposes a batch and waits for what becomes of it. If it was
-// refused for now it returns after a while.
-func (b *Broker) proposeChore(batch *record.Batch) choreOutcome {
+// proposeChore proposes a batch, for which demands were admitted, and waits for
+// what becomes of it. If it was refused for now it returns after a while.
+func (b *Broker) proposeChore(batch *record.Batch, demands []demand) choreOutcome {
 	outcome := make(chan error, 1)
-	b.cfg.Proposer.Propose(batch, func(err error) { outcome <- err })
+	b.cfg.Proposer.Propose(batch, func(err error) { conclude(demands, err); outcome <- err })
 	select {
 	case <-b.end:
 		return choreOver

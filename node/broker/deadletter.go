@@ -41,7 +41,7 @@ func (b *Broker) removeDead(corpses []corpse) bool {
 		if batch == nil {
 			continue
 		}
-		switch b.proposeChore(batch) {
+		switch b.proposeChore(batch, u.reserved) {
 		case choreOver:
 			return false
 		case choreRefused:
@@ -99,6 +99,7 @@ func (b *Broker) addDead(u *unit, q *queue, c corpse) (kept, ok bool) {
 		u.batch = record.NewBatch(len(e.Message.Body) + 1024)
 	}
 	u.batch.Add(record.TypeEnqueue, dead.AppendTo)
+	u.reserved = b.letIn(u.reserved, policy.Queue, &dead.Message)
 	return true, true
 }
 

@@ -83,7 +83,9 @@
 //
 // Producers wait, and nothing is dropped: for the commit of what they sent (a
 // session's window, and the gate that all sessions share), and for room in
-// queues with limits and in the store. Who waits for room waits for consumers,
+// queues with limits and in the store. The limits of a queue are exact: a message
+// counts from when it is let in, before it is proposed, until the applier has
+// told of it and the index counts it, or its proposal has failed. Who waits for room waits for consumers,
 // whose acks may be behind it on the same connection; so that is held aside,
 // within bounds, while the connection is read on, and refused after a time. What
 // the session sends to other places overtakes it, its receipt too: a receipt

@@ -1,26 +1,49 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"baton/store/record"
 )
 
 // flow is how a queue with limits slows down those who send to it. What it
-// holds is in the index; what is on its way comes on top. Its lock comes before
-// the queue's.
+// holds is in the index; what was admitted and is not there yet comes on top: it
+// is counted until the applier has told of it, or its proposal has failed, so
+// that the limit holds at every moment. Its lock comes before the queue's.
+//
+// The limit is for those who send. Dead letters, what the schedule sends, and
+// what an operator moves go into a full queue too, and count there.
 type flow struct {
 	sync.Mutex
-	messages, bytes int64 // reserved: proposed, not yet settled
+	messages, bytes int64               // admitted
+	admitted        map[string]admitted // by the id of the message
+	some            atomic.Int64        // how many those are, and who is about to add one
 	waiting         map[*Session]struct{}
 	why             string // of the last that had to wait
+}
+
+// admitted is a message that was let into a queue.
+type admitted struct {
+	copies int
+	bytes  int64 // of each
 }
 
 // demand is what a message, or a transaction, needs in a queue with limits.
 type demand struct {
 	q               *queue
 	messages, bytes int64
+	each            []admission
+}
+
+// admission is one message of a demand.
+type admission struct {
+	id    string
+	bytes int64
 }
 
 // merge adds demands to others.
@@ -33,14 +56,15 @@ func merge(all, more []demand) []demand {
 		}
 		all[i].messages += d.messages
 		all[i].bytes += d.bytes
+		all[i].each = append(all[i].each, d.each...)
 	}
 	return all
 }
 
-// reserve sets room aside. If there is none the session is poked when there may
-// be. Error: ErrFull.
-func (q *queue) reserve(d demand, s *Session) error {
-	q.flow.Lock()
+// reserve lets into the queue what is about to be proposed. If there is no room
+// for it the session is poked when there may be. Error: ErrFull.
+func (d *demand) reserve(s *Session) error {
+	q := d.open()
 	defer q.flow.Unlock()
 	most := &q.policy.Limits
 	messages, bytes := q.stored()
@@ -54,45 +78,144 @@ func (q *queue) reserve(d demand, s *Session) error {
 		err = fmt.Errorf("%w: queue %q has %d bytes, at most %d", ErrFull, q.name, bytes, most.Bytes)
 	}
 	if err != nil {
-		if q.flow.waiting == nil {
-			q.flow.waiting = map[*Session]struct{}{}
+		q.flow.some.Add(-d.messages)
+		if s != nil {
+			if q.flow.waiting == nil {
+				q.flow.waiting = map[*Session]struct{}{}
+			}
+			q.flow.waiting[s], q.flow.why = struct{}{}, err.Error()
 		}
-		q.flow.waiting[s], q.flow.why = struct{}{}, err.Error()
 		return err
 	}
 	delete(q.flow.waiting, s)
-	q.flow.messages += d.messages
-	q.flow.bytes += d.bytes
+	q.admit(d)
 	return nil
 }
 
-// stored is what the index has of the queue.
+// force is reserve for what is let in though there is no room.
+func (d *demand) force() {
+	q := d.open()
+	defer q.flow.Unlock()
+	q.admit(d)
+}
+
+// open locks the flow of the queue, which is made anew if it was dropped from
+// the table since it was looked up. From then on it is not dropped.
+func (d *demand) open() *queue {
+	for {
+		q := d.q
+		q.flow.Lock()
+		q.flow.some.Add(d.messages)
+		q.mu.Lock()
+		dead := q.dead
+		q.mu.Unlock()
+		if !dead {
+			return q
+		}
+		q.flow.some.Add(-d.messages)
+		q.flow.Unlock()
+		d.q = q.b.findOrAdd(q.name)
+	}
+}
+
+// admit notes what is on its way. The caller holds the lock of the flow.
+func (q *queue) admit(d *demand) {
+	if q.flow.admitted == nil {
+		q.flow.admitted = map[string]admitted{}
+	}
+	for _, x := range d.each {
+		q.flow.admitted[x.id] = admitted{q.flow.admitted[x.id].copies + 1, x.bytes}
+	}
+	q.flow.messages += d.messages
+	q.flow.bytes += d.bytes
+}
+
+// arrived forgets a message that is in the index now, or will never be. The
+// caller holds the lock of the flow.
+func (q *queue) arrived(id string) {
+	a, ok := q.flow.admitted[id]
+	if !ok {
+		return // it came from before this leadership, or as a second copy of what was forgotten
+	}
+	if a.copies--; a.copies > 0 {
+		q.flow.admitted[id] = a
+	} else {
+		delete(q.flow.admitted, id)
+	}
+	q.flow.messages--
+	q.flow.bytes -= a.bytes
+	q.flow.some.Add(-1)
+}
+
+// stored is what the index has of the queue, without the messages of which the
+// applier has not told yet: they are among those admitted. Their bytes are in
+// both for that moment. The caller holds the lock of the flow.
 func (q *queue) stored() (messages, bytes int64) {
+	type told struct {
+		name string
+		last record.Sequence
+	}
 	q.mu.Lock()
-	lanes := slices.Clone(q.lanes)
+	lanes := make([]told, len(q.lanes))
+	for i, l := range q.lanes {
+		lanes[i] = told{l.name, l.last}
+	}
 	q.mu.Unlock()
 	for _, l := range lanes {
-		if info, ok := q.b.cfg.Index.Queue(l.name); ok {
-			messages += int64(info.Depth)
-			bytes += int64(info.Bytes)
+		info, ok := q.b.cfg.Index.Queue(l.name)
+		if !ok {
+			continue
 		}
+		depth := int64(info.Depth)
+		untold := max(int64(info.NextSequence)-1-int64(l.last), 0)
+		messages += max(depth-untold, 0)
+		bytes += int64(info.Bytes)
 	}
 	return messages, bytes
 }
 
-// unreserve gives a reservation back.
-func (q *queue) unreserve(d demand) {
+// unreserve gives back what was admitted and is not in the log.
+func (d *demand) unreserve() {
+	q := d.q
 	q.flow.Lock()
-	q.flow.messages -= d.messages
-	q.flow.bytes -= d.bytes
-	q.flow.Unlock()
+	defer q.flow.Unlock()
+	for _, x := range d.each {
+		q.arrived(x.id)
+	}
 	q.roomier()
 }
 
-// roomier pokes those who wait.
+// conclude gives back what was admitted for a proposal that failed. After an
+// outcome in doubt it is in the log, and arrives if this leadership lasts.
+func conclude(demands []demand, err error) {
+	if err != nil && !errors.Is(err, ErrNoQuorum) {
+		unreserve(demands)
+	}
+}
+
+// letIn admits a message of the broker's own, whatever the limits of its queue
+// say, and adds that to others.
+func (b *Broker) letIn(demands []demand, queue string, m *record.Message) []demand {
+	if b.cfg.Policies == nil {
+		return demands
+	}
+	q := b.findOrAdd(queue)
+	if !q.policy.Limits.Bounded() {
+		return demands
+	}
+	d := demandOf(q, m)
+	d.force()
+	return append(demands, d)
+}
+
+// demandOf is what one message needs.
+func demandOf(q *queue, m *record.Message) demand {
+	n := int64(recordSize(m))
+	return demand{q: q, messages: 1, bytes: n, each: []admission{{m.ID, n}}}
+}
+
+// roomier pokes those who wait. The caller holds the lock of the flow.
 func (q *queue) roomier() {
-	q.flow.Lock()
-	defer q.flow.Unlock()
 	for s := range q.flow.waiting {
 		s.parked.poke()
 	}
@@ -120,11 +243,9 @@ func (s *Session) reserve(demands []demand) error {
 	if err := s.b.storage.check(s.b); err != nil {
 		return err
 	}
-	for i, d := range demands {
-		if err := d.q.reserve(d, s); err != nil {
-			for _, x := range demands[:i] {
-				x.q.unreserve(x)
-			}
+	for i := range demands {
+		if err := demands[i].reserve(s); err != nil {
+			unreserve(demands[:i])
 			return err
 		}
 	}
@@ -133,8 +254,8 @@ func (s *Session) reserve(demands []demand) error {
 
 // unreserve gives reservations back.
 func unreserve(demands []demand) {
-	for _, d := range demands {
-		d.q.unreserve(d)
+	for i := range demands {
+		demands[i].unreserve()
 	}
 }
 

@@ -92,7 +92,7 @@ func (b *Broker) fire(list []Due, now time.Time) (n int, stored, leading bool) {
 		return n, true, true
 	}
 	u.batch.Add(record.TypeAck, fired.AppendTo)
-	outcome := b.proposeChore(u.batch)
+	outcome := b.proposeChore(u.batch, u.reserved)
 	if outcome == choreCommitted {
 		b.hand(u.published)
 	} else {
@@ -137,6 +137,10 @@ func (b *Broker) fireOne(u *unit, m *record.Message, due, now time.Time) error {
 	if _, err := r.route(to, &sent); err != nil {
 		return err // what route refuses, SendLater has refused
 	}
+	for i := range r.demands {
+		r.demands[i].force()
+	}
+	u.reserved = append(u.reserved, r.demands...)
 	r.addTo(u, sent, 0)
 	return nil
 }

@@ -112,7 +112,7 @@ func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
 			return fmt.Errorf("%w: the queue has %d consumers", ErrInUse, consumers)
 		}
 	}
-	return b.proposeWait(ctx, batch)
+	return b.proposeWait(ctx, batch, nil)
 }
 
 // Publish puts a message into a queue. It returns the id of the message when
@@ -129,40 +129,41 @@ func (b *Broker) Publish(ctx context.Context, queue string, m record.Message) (s
 	if err := admits(queueOf(queue), p, &m); err != nil {
 		return "", err
 	}
-	if err := b.room(queue, &m); err != nil {
-		return "", err
-	}
 	m.ID = b.nextID(nil)
 	if m.Timestamp == 0 {
 		m.Timestamp = b.cfg.Now().UnixMilli()
 	}
 	m.Deadline = b.expiry(p, &m)
+	demands, err := b.room(queue, &m)
+	if err != nil {
+		return "", err
+	}
 	batch := record.NewBatch(len(m.Body) + 1024)
 	batch.Add(record.TypeEnqueue, record.Enqueue{Queue: destination.Lane(queue, m.Priority), Message: m}.AppendTo)
-	return m.ID, b.proposeWait(ctx, batch)
+	return m.ID, b.proposeWait(ctx, batch, demands)
 }
 
-// room is ErrFull if a queue has none for a message.
-func (b *Broker) room(queue string, m *record.Message) error {
-	if err := b.storage.check(b); err != nil {
-		return err
+// room admits a message to a queue, if that has limits. Error: ErrFull.
+func (b *Broker) room(queue string, m *record.Message) ([]demand, error) {
+	if err := b.storage.check(b); err != nil || b.cfg.Policies == nil {
+		return nil, err
 	}
-	q := b.find(queue)
-	if q == nil {
-		return nil
+	q := b.findOrAdd(queue)
+	if !q.policy.Limits.Bounded() {
+		return nil, nil
 	}
-	most := &q.policy.Limits
-	messages, bytes := q.stored()
-	if most.Messages > 0 && messages >= most.Messages || most.Bytes > 0 && messages > 0 && bytes+int64(messageSize(m)) > most.Bytes {
-		return fmt.Errorf("%w: queue %q has %d messages, %d bytes", ErrFull, queue, messages, bytes)
+	d := demandOf(q, m)
+	if err := d.reserve(nil); err != nil {
+		return nil, err
 	}
-	return nil
+	return []demand{d}, nil
 }
 
-// proposeWait proposes a batch and returns what becomes of it.
-func (b *Broker) proposeWait(ctx context.Context, batch *record.Batch) error {
+// proposeWait proposes a batch, for which demands were admitted, and returns
+// what becomes of it.
+func (b *Broker) proposeWait(ctx context.Context, batch *record.Batch, demands []demand) error {
 	outcome := make(chan error, 1)
-	b.cfg.Proposer.Propose(batch, func(err error) { outcome <- err })
+	b.cfg.Proposer.Propose(batch, func(err error) { conclude(demands, err); outcome <- err })
 	select {
 	case err := <-outcome:
 		return err
@@ -231,7 +232,7 @@ func (b *Broker) moveOne(w *work, to string, r ref, e Entry) error {
 	}
 	// A message that is moved is a new one in the other queue.
 	m.Deadline, m.Redeliveries, m.DedupID = b.expiry(b.policyFor(queueOf(to)), &m), 0, ""
-	w.enqueue(record.Enqueue{Queue: destination.Lane(to, m.Priority), Message: m})
+	w.enqueue(to, m)
 	return nil
 }
 
@@ -290,5 +291,5 @@ func (b *Broker) RemoveDurable(ctx context.Context, client, name string) error {
 	}
 	batch := record.NewBatch(256)
 	batch.Add(record.TypeUnsubscribe, record.Unsubscribe{ClientID: client, Name: name}.AppendTo)
-	return b.proposeWait(ctx, batch)
+	return b.proposeWait(ctx, batch, nil)
 }

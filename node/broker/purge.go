@@ -63,7 +63,7 @@ func (b *Broker) remove(queue string) bool {
 	if !destination.Internal(queue) {
 		batch := record.NewBatch(256)
 		batch.Add(record.TypeUnsubscribe, record.Unsubscribe{Name: queue}.AppendTo)
-		return b.proposeChore(batch) != choreOver
+		return b.proposeChore(batch, nil) != choreOver
 	}
 	if q := b.find(queue); q != nil { // a message may come that was on its way
 		q.mu.Lock()
@@ -91,7 +91,7 @@ func (b *Broker) remove(queue string) bool {
 				}
 				batch.Add(record.TypeAck, ack.AppendTo)
 			}
-			outcome := b.proposeChore(batch)
+			outcome := b.proposeChore(batch, nil)
 			if outcome == choreOver {
 				return false
 			}

@@ -104,15 +104,43 @@ func (q *queue) find(priority uint8) *lane {
 	return nil
 }
 
-// unused says that the queue never had a message and nobody is there for it:
-// legs of patterns are for queues that exist.
+// unused says that the queue never had a message, none is on its way to it, and
+// nobody is there for it: legs of patterns are for queues that exist.
 func (q *queue) unused() bool {
-	return !slices.ContainsFunc(q.consumers, func(c *Subscription) bool { return !c.wild }) && !q.dispatching &&
+	return q.flow.some.Load() == 0 && !slices.ContainsFunc(q.consumers, func(c *Subscription) bool { return !c.wild }) && !q.dispatching &&
 		!slices.ContainsFunc(q.lanes, func(l *lane) bool { return l.last > 0 })
 }
 
 // enqueued adds a message. It is false if the queue is dead.
 func (q *queue) enqueued(priority uint8, seq record.Sequence, at record.Position, size int, e *record.Enqueue) bool {
+	if !q.policy.Limits.Bounded() {
+		return q.add(priority, seq, at, size, e)
+	}
+	q.flow.Lock() // it stops being one that was admitted when it begins to be one of the queue
+	defer q.flow.Unlock()
+	if !q.add(priority, seq, at, size, e) {
+		return false
+	}
+	if q.flow.some.Load() == 0 {
+		return true
+	}
+	if e == nil {
+		found, err := q.b.cfg.Messages.Enqueued(at)
+		if err != nil {
+			q.b.failed(q, err)
+			return true
+		}
+		e = &found
+	}
+	q.arrived(e.Message.ID)
+	if q.policy.Limits.Bytes > 0 {
+		q.roomier()
+	}
+	return true
+}
+
+// add is enqueued without what the limits are about.
+func (q *queue) add(priority uint8, seq record.Sequence, at record.Position, size int, e *record.Enqueue) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.dead {
@@ -199,6 +227,8 @@ func (q *queue) acked(priority uint8, seqs []record.Sequence) {
 	}
 	q.mu.Unlock()
 	if q.policy.Limits.Bounded() {
+		q.flow.Lock()
+		defer q.flow.Unlock()
 		q.roomier()
 	}
 }

@@ -164,7 +164,7 @@ func (r *router) demand(m *record.Message) {
 			t.deadline = r.b.expiry(&q.policy, m)
 		}
 		if q.policy.Limits.Bounded() {
-			r.demands = append(r.demands, demand{q: q, messages: 1})
+			r.demands = append(r.demands, demand{q: q, messages: 1, each: []admission{{id: m.ID}}})
 			wait = max(wait, q.policy.Limits.Wait)
 		}
 	}
@@ -227,13 +227,10 @@ func compositeText(to []destination.Destination) string {
 
 // size is about what the records and publications of the message have.
 func (r *router) size(m *record.Message) int {
-	one := record.RecordHeaderSize + 64 + len(m.Body)
-	for i := range m.Headers {
-		one += len(m.Headers[i].Name) + len(m.Headers[i].Value) + 6
-	}
+	one := recordSize(m)
 	size := 0
 	for i := range r.demands {
-		r.demands[i].bytes = int64(one)
+		r.demands[i].bytes, r.demands[i].each[0].bytes = int64(one), int64(one)
 	}
 	for i := range r.targets {
 		t := &r.targets[i]
@@ -241,6 +238,15 @@ func (r *router) size(m *record.Message) int {
 	}
 	for i := range r.publications {
 		size += r.publications[i].size
+	}
+	return size
+}
+
+// recordSize is about what a message has in the log.
+func recordSize(m *record.Message) int {
+	size := record.RecordHeaderSize + 64 + len(m.Body)
+	for i := range m.Headers {
+		size += len(m.Headers[i].Name) + len(m.Headers[i].Value) + 6
 	}
 	return size
 }

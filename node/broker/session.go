@@ -81,7 +81,7 @@ type unit struct {
 	acks      []ackSet
 	published []publication // handed out when the batch is committed
 	bytes     int           // of published
-	reserved  []demand      // given back when it is settled
+	reserved  []demand      // in queues with limits
 }
 
 // group is one proposal.
@@ -283,7 +283,7 @@ func (s *Session) admit(g *group) bool {
 func (s *Session) settle(g *group, err error) {
 	s.b.inTransaction.Add(int64(-g.counted))
 	s.b.gate.leave(int64(g.bytes))
-	unreserve(g.unit.reserved)
+	conclude(g.unit.reserved, err)
 	switch {
 	case err == nil:
 		g.unit.settled()

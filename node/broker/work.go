@@ -21,6 +21,8 @@ type work struct {
 	acks  map[uint8][]record.Sequence
 	taken []*entry
 	count int
+	// demands are what the batch puts into queues with limits.
+	demands []demand
 	adminapi.Progress
 }
 
@@ -53,7 +55,9 @@ func (w *work) keep(why string) {
 	w.Why = why
 }
 
-func (w *work) enqueue(e record.Enqueue) {
+func (w *work) enqueue(to string, m record.Message) {
+	w.demands = w.b.letIn(w.demands, to, &m)
+	e := record.Enqueue{Queue: destination.Lane(to, m.Priority), Message: m}
 	if w.batch == nil {
 		w.batch = record.NewBatch(len(e.Message.Body) + 1024)
 	}
@@ -75,7 +79,7 @@ func (w *work) commit(ctx context.Context) error {
 	for p, seqs := range w.acks {
 		w.batch.Add(record.TypeAck, record.Ack{Queue: w.laneName(p), Sequences: seqs}.AppendTo)
 	}
-	err := w.b.proposeWait(ctx, w.batch)
+	err := w.b.proposeWait(ctx, w.batch, w.demands)
 	if errors.Is(err, ErrDiskFull) || errors.Is(err, ErrBusy) {
 		for _, en := range w.taken { // the others are on their way out, or this leadership ends
 			en.lane.q.putBack(en)
@@ -84,7 +88,7 @@ func (w *work) commit(ctx context.Context) error {
 	if err == nil {
 		w.Done += uint64(w.count)
 	}
-	w.batch, w.taken, w.count = nil, nil, 0
+	w.batch, w.taken, w.count, w.demands = nil, nil, 0, nil
 	clear(w.acks)
 	return err
 }

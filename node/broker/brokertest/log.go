@@ -36,6 +36,9 @@ type Log struct {
 	readErr  error
 	scanErr  error
 	bare     bool // Enqueued gets no message
+	lags     bool // see Lag
+	told     error
+	late     [][]byte // batches that are not applied; guarded by apply
 }
 
 type proposal struct {
@@ -157,19 +160,45 @@ func (l *Log) Reads() int {
 func (l *Log) Propose(b *record.Batch, done func(error)) {
 	l.mu.Lock()
 	l.proposed++
-	fault, held := l.fault, l.held
+	fault, held, lags, told := l.fault, l.held, l.lags, l.told
 	if held {
 		l.waiting = append(l.waiting, proposal{b, done})
 	}
 	l.mu.Unlock()
 	switch {
 	case held:
+	case lags:
+		l.apply.Lock()
+		l.late = append(l.late, l.write(b))
+		l.apply.Unlock()
+		done(told)
 	case fault != nil:
 		done(fault)
 	default:
 		l.commit(b)
 		done(nil)
 	}
+}
+
+// Lag makes proposals end with err, nil or broker.ErrNoQuorum, when they are in
+// the log: they are applied by CatchUp.
+func (l *Log) Lag(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lags, l.told = true, err
+}
+
+// CatchUp applies what was held back by Lag, and ends that.
+func (l *Log) CatchUp() {
+	l.apply.Lock()
+	defer l.apply.Unlock()
+	l.mu.Lock()
+	l.lags = false
+	l.mu.Unlock()
+	for _, b := range l.late {
+		l.applyBatch(b, sink{l, true})
+	}
+	l.late = nil
 }
 
 func (l *Log) pop() (proposal, bool) {
@@ -224,8 +253,11 @@ func (l *Log) commit(batch *record.Batch) {
 	l.append(batch, sink{l, true})
 }
 
-func (l *Log) append(batch *record.Batch, to index.Sink) {
+func (l *Log) append(batch *record.Batch, to index.Sink) { l.applyBatch(l.write(batch), to) }
+
+func (l *Log) write(batch *record.Batch) []byte {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	b := batch.Seal(1, l.end, l.end, time.Now(), batch.Prepare())
 	l.end += record.Position(len(b))
 	for r := range record.Records(b) {
@@ -233,7 +265,10 @@ func (l *Log) append(batch *record.Batch, to index.Sink) {
 			l.records[r.Position] = r
 		}
 	}
-	l.mu.Unlock()
+	return b
+}
+
+func (l *Log) applyBatch(b []byte, to index.Sink) {
 	if err := l.index.Apply(b, to); err != nil {
 		panic(err)
 	}
