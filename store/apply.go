@@ -162,7 +162,7 @@ func (s *Store) apply(ix *index.Index, to record.Position, sink index.Sink) erro
 			return nil
 		}
 		s.keepBase(ix, at) // a chunk never reaches over the end of a segment
-		raw, err := s.log.ReadInto(buf, at, applyChunk)
+		raw, err := s.log.ReadInto(buf, at, int(min(to-at, applyChunk)))
 		if err != nil {
 			return fmt.Errorf("apply log from position %d: %w", at, err)
 		}

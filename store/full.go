@@ -22,7 +22,7 @@ const (
 
 // outwait goes on with an Apply that the full disk has stopped, when there is
 // space again. The log is the truth and has all of it, so waiting loses
-// nothing. The key-value store is of no use after a failed write and is opened
+// nothing. The index is of no use for writing after a failed write and is opened
 // anew, but not before there is space: until then it can be read. before is how
 // far the sink was told. s.applying is held.
 func (s *Store) outwait(before, to record.Position, sink index.Sink, err error) error {
@@ -43,8 +43,11 @@ func (s *Store) outwait(before, to record.Position, sink index.Sink, err error) 
 		if at, _ := s.Index().Applied(); at > before {
 			before = at
 		}
-		if err = s.reopenIndex(); err == nil {
-			err = s.apply(s.Index(), before, nil)
+		if err = s.Index().Reopen(); errors.Is(err, index.ErrCorrupt) {
+			err = s.discardIndex()
+		}
+		if err == nil {
+			err = s.apply(s.Index(), before, nil) // nothing to do, unless it was discarded
 		}
 		if err == nil {
 			err = s.apply(s.Index(), to, sink)
@@ -62,16 +65,4 @@ func (s *Store) probe() error {
 	}
 	_, err = f.WriteAt(make([]byte, min(spaceProbe, s.reserves.index.bytes/2)), 0)
 	return errors.Join(err, f.Close(), s.cfg.FS.Remove(path))
-}
-
-func (s *Store) reopenIndex() error {
-	s.Index().Close() // it has failed already, and what is missing is in the log
-	ix, err := index.Open(s.cfg.FS, s.indexPath())
-	if errors.Is(err, index.ErrCorrupt) {
-		return s.discardIndex()
-	}
-	if err == nil {
-		s.setIndex(ix)
-	}
-	return err
 }

@@ -22,7 +22,7 @@ func TestIndexOutwaitsAFullDisk(t *testing.T) {
 	faults := vfs.NewFaults(mem)
 	cfg := store.Config{Dir: "/data", FS: faults}
 	s := openStore(t, cfg)
-	// The index holds 1 MiB back before it writes.
+	// The index waits for many messages before it writes.
 	many := func(n int) []record.Position {
 		at := []record.Position{s.Log().Positions().Append}
 		for i := range n {

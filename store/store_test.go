@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"baton/store"
+	"baton/store/index"
 	"baton/store/record"
 	"baton/store/vfs"
 	"baton/store/wal"
@@ -240,6 +241,17 @@ func TestIndexIsRebuilt(t *testing.T) {
 		}},
 		{"damaged", "damaged", func(t *testing.T, mem *vfs.Mem, _ []record.Position) {
 			require.NoError(t, vfs.WriteFile(mem, "/data/index/CURRENT", []byte("what?")))
+		}},
+		{"of an earlier format", "format 4", func(t *testing.T, mem *vfs.Mem, _ []record.Position) {
+			const old = "testdata/index-format-4" // made by the program that had it
+			require.NoError(t, index.Wipe(mem, "/data/index"))
+			infos, err := vfs.OS{}.List(old)
+			require.NoError(t, err)
+			for _, info := range infos {
+				b, err := vfs.ReadFile(vfs.OS{}, filepath.Join(old, info.Name), 1<<20)
+				require.NoError(t, err)
+				require.NoError(t, vfs.WriteFile(mem, "/data/index/"+info.Name, b))
+			}
 		}},
 		{"ahead of the log", "log ends at", func(t *testing.T, mem *vfs.Mem, at []record.Position) {
 			require.NoError(t, cutLog(t, mem, at[len(at)-2]).Close())

@@ -39,61 +39,88 @@ type Sink interface {
 // is looked up anew.
 const headSlack = 1024
 
+// maxEdited is about how many blocks one change may touch: what a call of Apply
+// does beyond that is another one.
+const maxEdited = 256
+
 // Apply applies whole, verified batches that continue what is applied; those
-// that are applied already are skipped. Either all of raw is applied or none.
+// that are applied already are skipped. After an error what was applied, and
+// what the sink was told of, are some batches from the front of raw, or none.
 // sink may be nil. Errors: ErrGap, ErrRecord, ErrCorrupt, and those of the
 // disk.
 func (ix *Index) Apply(raw []byte, sink Sink) error {
-	c := &change{ix: ix, queues: map[string]*QueueInfo{}, places: map[message]place{}, ids: map[string]record.Position{},
-		spans: map[int]span{}, sink: sink}
-	ix.mu.RLock()
-	c.state, c.start = ix.mu.state, ix.mu.start
-	ix.mu.RUnlock()
 	if len(ix.mu.spans) == 0 {
 		ix.Divide()
 	}
+	for len(raw) > 0 {
+		if err := ix.writeIfDue(); err != nil {
+			return err
+		}
+		rest, err := ix.applySome(raw, sink)
+		if err != nil {
+			return err
+		}
+		raw = rest
+	}
+	return nil
+}
+
+// applySome applies batches until they touch too much, or to the end, and
+// returns those that are left. Either all that it takes are applied or none.
+func (ix *Index) applySome(raw []byte, sink Sink) (rest []byte, err error) {
+	c := &change{ix: ix, queues: map[string]*QueueInfo{}, idAts: map[string]record.Position{},
+		spans: map[int]span{}, sink: sink}
+	ix.mu.RLock()
+	c.state, c.start, c.forgotten = ix.mu.state, ix.mu.start, ix.mu.forgotten
+	ix.mu.RUnlock()
+	defer c.abandon()
+	rest = raw
 	for h, b := range record.Batches(raw) {
+		if len(c.edited) >= maxEdited {
+			break
+		}
+		rest = rest[len(b):]
 		if h.End() <= c.applied {
 			continue
 		}
 		if h.Position != c.applied {
-			return fmt.Errorf("%w: batch of position %d, applied up to %d", ErrGap, h.Position, c.applied)
+			return nil, fmt.Errorf("%w: batch of position %d, applied up to %d", ErrGap, h.Position, c.applied)
 		}
 		if err := c.batch(h, b); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if len(c.points) == 0 {
-		return nil
-	}
-	if err := c.write(); err != nil {
-		return err
+		return rest, nil
 	}
 	c.publish()
 	for _, tell := range c.events {
 		tell(sink)
 	}
-	return c.refreshHeads()
+	return rest, c.refreshHeads()
 }
 
-// change is the effect of one Apply, kept apart until it is written.
+// change is the effect of some batches, kept apart until all of it is known.
 type change struct {
 	ix *Index
 	state
 	start  *epochStart
 	queues map[string]*QueueInfo        // those that change, and with nil those deleted
-	places map[message]place            // entries put, and with size 0 those deleted
-	ids    map[string]record.Position   // by key: ids put, and with 0 those deleted
+	edited []*block                     // those that change
+	last   *block                       // looked at last
 	subs   map[subscriber]*Subscription // those that change, and with nil those deleted
 	time   int64                        // of the batch, Unix milliseconds
-	forgot record.Position              // ids of records below are gone, unless it is above what is applied
-	kv     leveldb.Batch
-	key    [25]byte     // scratch
-	value  [64]byte     // scratch
-	spans  map[int]span // those that change, by their number in the index
+	kv     leveldb.Batch                // what is pending once it is published
+	key    [25]byte                     // scratch
+	spans  map[int]span                 // those that change, by their number in the index
 	points []Point
 	sink   Sink
 	events []func(Sink)
+
+	forgotten record.Position            // ids of records below are gone
+	newIDs    []rememberedID             // by rising position
+	idAts     map[string]record.Position // theirs, by key
+	goneIDs   leveldb.Batch              // deletes what is written of ids that are gone
 }
 
 func (c *change) batch(h record.Header, b []byte) error {
@@ -165,7 +192,11 @@ func (c *change) enqueue(r record.Record) error {
 		q = c.newQueue(e.Queue)
 	}
 	entry := entryOf(q.Next, r, &e.Message)
-	if err := c.put(q.ID, entry); err != nil {
+	b, err := c.freshBlock(message{q.ID, entry.Seq})
+	if err != nil {
+		return err
+	}
+	if err := c.put(b, entry); err != nil {
 		return err
 	}
 	q.Next++
@@ -187,8 +218,9 @@ func (c *change) ack(r record.Record) error {
 	removed := a.Sequences[:0]
 	for _, seq := range a.Sequences {
 		var was place
+		var b *block
 		if q != nil && seq >= q.Head && seq < q.Next {
-			if was, err = c.place(message{q.ID, seq}); err != nil {
+			if b, was, err = c.place(message{q.ID, seq}); err != nil {
 				return err
 			}
 		}
@@ -196,12 +228,11 @@ func (c *change) ack(r record.Record) error {
 			c.ignored++
 			continue
 		}
-		c.kv.Delete(appendEntryKey(c.key[:0], q.ID, seq))
+		c.edit(b).remove(message{q.ID, seq}.offset())
 		c.dropDeadline(q.ID, seq, was.deadline)
 		if err := c.count(-1, was.at, was.size); err != nil {
 			return err
 		}
-		c.places[message{q.ID, seq}] = place{}
 		q.Depth--
 		q.Acked++
 		q.Bytes -= uint64(was.size)
@@ -224,12 +255,11 @@ func entryOf(seq record.Sequence, r record.Record, m *record.Message) Entry {
 		Timestamp: m.Timestamp, Deadline: m.Deadline, Redeliveries: m.Redeliveries}
 }
 
-// put writes an entry and counts its record.
-func (c *change) put(queue uint64, e Entry) error {
-	c.kv.Put(appendEntryKey(c.key[:0], queue, e.Seq), e.appendTo(c.value[:0])) // copied
-	c.putDeadline(queue, e)
-	c.places[message{queue, e.Seq}] = e.place()
-	return c.count(+1, e.Position, e.Size)
+// put puts an entry into its block and counts its record.
+func (c *change) put(b *block, e Entry) error {
+	c.putDeadline(b.queue, e)
+	c.edit(b).set(message{b.queue, e.Seq}.offset(), e.place())
+	return c.count(+1, e.Position, uint32(e.Size))
 }
 
 func (c *change) epochStart(epoch record.Epoch, r record.Record) error {
@@ -255,46 +285,28 @@ func decodeEpochStart(value []byte) (*epochStart, error) {
 	return &epochStart{e, epoch}, nil
 }
 
-// write puts the whole change into the key-value store, atomically.
-func (c *change) write() error {
-	for name, q := range c.queues {
-		if q == nil {
-			c.kv.Delete(queueKey(name))
-		} else {
-			c.kv.Put(queueKey(name), q.encode())
-		}
-	}
-	c.putSpans()
-	c.kv.Put(stateKey, c.state.encode())
-	if err := c.ix.db.Write(&c.kv, nil); err != nil {
-		return fmt.Errorf("write index: %w", classify(err))
-	}
-	return nil
-}
-
-// publish makes the change visible to readers.
+// publish makes the change what the index says.
 func (c *change) publish() {
-	c.publishIDs()
-	for m, p := range c.places {
-		if p.size == 0 {
-			c.ix.places.forget(m)
-		} else {
-			c.ix.places.put(m, p)
-		}
-	}
-	c.ix.mu.Lock()
-	defer c.ix.mu.Unlock()
-	c.ix.mu.state, c.ix.mu.start = c.state, c.start
+	ix := c.ix
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	ix.mu.state, ix.mu.start = c.state, c.start
 	for i, s := range c.spans {
-		c.ix.mu.spans[i] = s
+		ix.mu.spans[i] = s
+		ix.changed.spans[s.start] = struct{}{}
 	}
-	c.ix.divided = false
 	for name, q := range c.queues {
-		c.ix.setQueue(name, q)
+		ix.setQueue(name, q)
+		ix.changed.queues[name] = struct{}{}
 	}
+	c.publishBlocks()
+	c.publishIDs()
 	c.publishSubscriptions()
+	if err := c.kv.Replay(ix.mu.pending); err != nil {
+		panic("index: batch that was never a file: " + err.Error())
+	}
 	for _, p := range c.points {
-		c.ix.mu.points.add(p.Position, p.Chain)
+		ix.mu.points.add(p.Position, p.Chain)
 	}
 }
 

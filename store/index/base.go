@@ -286,10 +286,15 @@ func (ix *Index) Begin(b Base, t Trim) error {
 	}
 	kv.Put(trimKey, t.Encode())
 	kv.Put(stateKey, s.encode())
-	if err := ix.db.Write(&kv, nil); err != nil {
+	err := ix.mu.db.Write(&kv, nil)
+	if err == nil {
+		err = ix.storage.flush()
+	}
+	if err != nil {
 		return fmt.Errorf("begin index at position %d: %w", b.Position, classify(err))
 	}
 	ix.trim = &t
+	ix.written, ix.synced = b.Position, b.Position
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
 	ix.mu.state, ix.mu.start = s, start
@@ -304,7 +309,7 @@ func (ix *Index) Begin(b Base, t Trim) error {
 }
 
 func (ix *Index) loadTrim() error {
-	value, err := ix.db.Get(trimKey, nil)
+	value, err := ix.mu.db.Get(trimKey, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return nil
 	}

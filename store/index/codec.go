@@ -8,50 +8,16 @@ import (
 	"baton/store/record"
 )
 
-// stateFormat 4 has deadlines, ids against duplicates and durable
-// subscriptions; an index without them is made anew.
-const stateFormat = 4
+// stateFormat 5 has blocks of entries where 4 had a key for each; an index of
+// another format is made anew.
+const stateFormat = 5
 
 var (
 	stateKey      = []byte("mstate")
 	epochStartKey = []byte("mepoch")
 )
 
-func entryKey(queue uint64, seq record.Sequence) []byte {
-	return appendEntryKey(make([]byte, 0, 17), queue, seq)
-}
-
-func appendEntryKey(b []byte, queue uint64, seq record.Sequence) []byte {
-	b = append(b, 'e')
-	b = binary.BigEndian.AppendUint64(b, queue)
-	return binary.BigEndian.AppendUint64(b, uint64(seq))
-}
-
 func queueKey(name string) []byte { return append([]byte{'q'}, name...) }
-
-func (e Entry) appendTo(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(e.Position))
-	b = binary.AppendUvarint(b, uint64(e.Size))
-	b = binary.AppendVarint(b, e.Timestamp)
-	if e.Deadline == 0 && e.Redeliveries == 0 {
-		return b
-	}
-	b = binary.AppendUvarint(b, uint64(e.Deadline))
-	return binary.AppendUvarint(b, uint64(e.Redeliveries))
-}
-
-func decodeEntry(key, value []byte) (Entry, error) {
-	d := fields{b: value}
-	e := Entry{Position: record.Position(d.next()), Size: int(d.next()), Timestamp: d.nextSigned()}
-	if len(key) != 17 {
-		return e, fmt.Errorf("%w: entry key of %d bytes", ErrCorrupt, len(key))
-	}
-	e.Seq = record.Sequence(binary.BigEndian.Uint64(key[9:]))
-	if len(d.b) > 0 {
-		e.Deadline, e.Redeliveries = int64(d.next()), uint32(d.next())
-	}
-	return e, d.close("entry")
-}
 
 func (q *QueueInfo) encode() []byte {
 	b := make([]byte, 0, 32)
@@ -115,6 +81,17 @@ func (d *fields) nextSigned() int64 {
 		return 0
 	}
 	d.b = d.b[n:]
+	return v
+}
+
+// nextWord reads 8 bytes, little-endian.
+func (d *fields) nextWord() uint64 {
+	if len(d.b) < 8 {
+		d.b, d.err = nil, errField
+		return 0
+	}
+	v := binary.LittleEndian.Uint64(d.b)
+	d.b = d.b[8:]
 	return v
 }
 

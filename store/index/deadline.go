@@ -2,13 +2,7 @@ package index
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-
-	"github.com/syndtr/goleveldb/leveldb"
-	"github.com/syndtr/goleveldb/leveldb/iterator"
-	"github.com/syndtr/goleveldb/leveldb/opt"
-	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"baton/store/record"
 )
@@ -48,9 +42,7 @@ func (c *change) dropDeadline(queue uint64, seq record.Sequence, deadline int64)
 	}
 }
 
-func (ix *Index) deadlines(from []byte) iterator.Iterator {
-	return ix.db.NewIterator(&util.Range{Start: from, Limit: []byte{'x' + 1}}, &opt.ReadOptions{DontFillCache: true})
-}
+func (ix *Index) deadlines(from []byte) *cursor { return ix.cursor(from, prefixEnd('x')) }
 
 // DueBefore returns up to limit messages with deadlines at or before t (Unix
 // milliseconds), the earliest first, of the same deadline by queue id and
@@ -75,22 +67,17 @@ func (ix *Index) DueBefore(t int64, after Due, limit int) ([]Due, error) {
 		if !known {
 			continue // its queue is being made, or has just gone
 		}
-		key := entryKey(m.queue, m.seq)
-		value, err := ix.db.Get(key, nil)
-		if errors.Is(err, leveldb.ErrNotFound) {
-			continue // acknowledged since the iterator was made
-		}
+		e, ok, err := ix.entry(m)
 		if err != nil {
-			return out, fmt.Errorf("read message that is due: %w", classify(err))
+			return out, fmt.Errorf("read message that is due: %w", err)
 		}
-		e, err := decodeEntry(key, value)
-		if err != nil {
-			return out, err
+		if !ok || e.Deadline != deadline {
+			continue // acknowledged or moved since the cursor was made
 		}
 		out = append(out, Due{Queue: name, QueueID: m.queue, Entry: e})
 	}
 	if err := it.Error(); err != nil {
-		return out, fmt.Errorf("scan deadlines: %w", classify(err))
+		return out, fmt.Errorf("scan deadlines: %w", err)
 	}
 	return out, nil
 }
@@ -102,7 +89,7 @@ func (ix *Index) countDeadlines() (n uint64, err error) {
 	for it.Next() {
 		n++
 	}
-	return n, classify(it.Error())
+	return n, it.Error()
 }
 
 // checkDeadline makes sure that an entry with a deadline is in the table.
@@ -110,7 +97,7 @@ func (ix *Index) checkDeadline(queue uint64, e Entry) error {
 	if e.Deadline == 0 {
 		return nil
 	}
-	if _, err := ix.db.Get(appendDeadlineKey(nil, e.Deadline, message{queue, e.Seq}), nil); err != nil {
+	if _, ok, err := ix.get(appendDeadlineKey(nil, e.Deadline, message{queue, e.Seq})); !ok {
 		return fmt.Errorf("%w: message %d of queue id %d is not under its deadline %d: %w", ErrCorrupt, e.Seq, queue, e.Deadline, err)
 	}
 	return nil

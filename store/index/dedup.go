@@ -53,6 +53,13 @@ func decodeRememberedID(key, value []byte) (rememberedID, error) {
 	return r, d.close("id")
 }
 
+// unwrittenIDs are ids that the key-value store does not have yet. All that is
+// below Index.mu.forgotten is gone, whatever it and these say.
+type unwrittenIDs struct {
+	list []rememberedID             // by rising position; readers keep parts of it
+	at   map[string]record.Position // by key
+}
+
 // suppress tells whether a queue was given a message with the same id that is
 // not forgotten; if not, it remembers the id. In an index that was begun
 // without the start of the log that message may be below: then the trim knows.
@@ -64,9 +71,8 @@ func (c *change) suppress(at record.Position, e *record.Enqueue) (bool, error) {
 		return false, err
 	}
 	if first == 0 && !c.ix.trim.isVoid(at) {
-		c.kv.Put(key, binary.AppendUvarint(nil, uint64(at)))
-		c.kv.Put(orderKey(at), r.encode())
-		c.ids[string(key)] = at
+		c.idAts[string(key)] = at
+		c.newIDs = append(c.newIDs, r)
 		c.state.ids++
 		return false, nil
 	}
@@ -83,13 +89,25 @@ func (c *change) suppress(at record.Position, e *record.Enqueue) (bool, error) {
 // idAt returns the position of the record that brought an id, 0 if it is not
 // remembered.
 func (c *change) idAt(key []byte) (record.Position, error) {
-	if at, ok := c.ids[string(key)]; ok {
+	if at := c.idAts[string(key)]; at > 0 && at >= c.forgotten {
+		return at, nil
+	}
+	if at := c.ix.mu.newIDs.at[string(key)]; at > 0 && at >= c.forgotten {
 		return at, nil
 	}
 	if !c.ix.filter.mayHave(key) {
 		return 0, nil
 	}
-	value, err := c.ix.db.Get(key, nil)
+	at, err := writtenID(c.ix.mu.db, key)
+	if at < c.forgotten {
+		return 0, err
+	}
+	return at, err
+}
+
+// writtenID returns what the key-value store says of an id, 0 if it has none.
+func writtenID(db *leveldb.DB, key []byte) (record.Position, error) {
+	value, err := db.Get(key, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return 0, nil
 	}
@@ -101,35 +119,37 @@ func (c *change) idAt(key []byte) (record.Position, error) {
 	return at, d.close("position of an id")
 }
 
-// forget drops the ids of records below a position: those that are written, and
-// those that this change is about to write.
+// forget drops the ids of records below a position. All that there are came
+// before this record.
 func (c *change) forget(r record.Record) error {
 	f, err := record.ParseForget(r.Body)
 	if err != nil {
 		return err
 	}
-	c.forgot = max(c.forgot, f.Below)
-	drop := func(key string, at record.Position) {
-		c.kv.Delete([]byte(key))
-		c.kv.Delete(orderKey(at))
-		c.ids[key] = 0
-		c.state.ids--
+	below := min(f.Below, r.Position)
+	if below <= c.forgotten {
+		return nil
 	}
-	for key, at := range c.ids {
-		if at != 0 && at < f.Below {
-			drop(key, at)
+	goneFrom := func(ids []rememberedID) {
+		for _, r := range ids {
+			if r.at >= c.forgotten && r.at < below {
+				c.state.ids--
+			}
 		}
 	}
-	return c.ix.idsFrom(0, func(r rememberedID) bool {
-		if r.at >= f.Below {
+	goneFrom(c.newIDs)
+	goneFrom(c.ix.mu.newIDs.list)
+	err = c.ix.writtenIDs(nil, c.forgotten, func(r rememberedID) bool {
+		if r.at >= below {
 			return false
 		}
-		key := string(r.key())
-		if _, changed := c.ids[key]; !changed {
-			drop(key, r.at)
-		}
+		c.goneIDs.Delete(r.key())
+		c.goneIDs.Delete(orderKey(r.at))
+		c.state.ids--
 		return true
 	})
+	c.forgotten = below
+	return err
 }
 
 // loadFilter takes in all ids that are remembered.
@@ -143,25 +163,78 @@ func (ix *Index) loadFilter() error {
 
 // publishIDs is a part of publish.
 func (c *change) publishIDs() {
-	for key, at := range c.ids {
-		if at != 0 {
-			c.ix.filter.add([]byte(key), at)
+	m := &c.ix.mu
+	if m.forgotten < c.forgotten {
+		m.forgotten = c.forgotten
+		c.ix.filter.drop(c.forgotten)
+		kept := m.newIDs.list
+		for len(kept) > 0 && kept[0].at < c.forgotten {
+			kept = kept[1:]
+		}
+		m.newIDs.list = kept
+		if err := c.goneIDs.Replay(&c.ix.changed.ids); err != nil {
+			panic("index: batch that was never a file: " + err.Error())
 		}
 	}
-	if below := min(c.forgot, c.applied); below > 0 {
-		c.ix.filter.drop(below)
-		c.ix.raiseOldestID(below)
+	for _, r := range c.newIDs {
+		if r.at >= c.forgotten {
+			key := r.key()
+			c.ix.filter.add(key, r.at)
+			m.newIDs.list = append(m.newIDs.list, r)
+			m.newIDs.at[string(key)] = r.at
+		}
 	}
 }
 
-func (ix *Index) idIterator(from record.Position) iterator.Iterator {
-	return ix.db.NewIterator(&util.Range{Start: orderKey(from), Limit: []byte{'o' + 1}}, &opt.ReadOptions{DontFillCache: true})
+// putIDs adds to a batch what is unwritten of ids.
+func (ix *Index) putIDs(kv *leveldb.Batch) {
+	if err := ix.changed.ids.Replay(kv); err != nil {
+		panic("index: batch that was never a file: " + err.Error())
+	}
+	for _, r := range ix.mu.newIDs.list {
+		kv.Put(r.key(), binary.AppendUvarint(nil, uint64(r.at)))
+		kv.Put(orderKey(r.at), r.encode())
+	}
 }
 
 // idsFrom calls yield for the ids that are remembered, the oldest first, until
 // yield returns false.
 func (ix *Index) idsFrom(from record.Position, yield func(rememberedID) bool) error {
-	it := ix.idIterator(max(from, record.Position(ix.oldestID.Load())))
+	ix.mu.RLock()
+	from = max(from, ix.mu.forgotten, record.Position(ix.oldestID.Load()))
+	unwritten := ix.mu.newIDs.list
+	snap, err := ix.mu.db.GetSnapshot() // of the same moment: none is missed, none comes twice
+	ix.mu.RUnlock()
+	if err != nil {
+		return fmt.Errorf("scan ids: %w", err)
+	}
+	defer snap.Release()
+	more := true
+	err = ix.writtenIDs(snap, from, func(r rememberedID) bool {
+		more = yield(r)
+		return more
+	})
+	if err != nil {
+		return err
+	}
+	for i := 0; more && i < len(unwritten); i++ {
+		if unwritten[i].at >= from {
+			more = yield(unwritten[i])
+		}
+	}
+	return nil
+}
+
+// writtenIDs is idsFrom for those of the key-value store, as of a snapshot, nil
+// for now.
+func (ix *Index) writtenIDs(snap *leveldb.Snapshot, from record.Position, yield func(rememberedID) bool) error {
+	keys := &util.Range{Start: orderKey(from), Limit: prefixEnd('o')}
+	var it iterator.Iterator
+	if snap != nil {
+		it = snap.NewIterator(keys, &opt.ReadOptions{DontFillCache: true})
+	} else {
+		it = ix.mu.db.NewIterator(keys, &opt.ReadOptions{DontFillCache: true})
+	}
 	defer it.Release()
 	for it.Next() {
 		r, err := decodeRememberedID(it.Key(), it.Value())

@@ -88,16 +88,26 @@ type epochStart struct {
 // Index is an open index. Apply, Begin, Divide, ForgetBelow and Close are for
 // one goroutine at a time; the other methods may be called from any.
 type Index struct {
-	db       *leveldb.DB
-	places   *placeCache   // Apply's
-	ahead    *readAhead    // Apply's
+	storage  *fileStorage
+	blocks   *blockCache   // Apply's
 	filter   idFilter      // Apply's
-	divided  bool          // Apply's: the last span is not written yet
 	trim     *Trim         // Apply's: see Begin; nil if the index saw the whole log
-	oldestID atomic.Uint64 // no record whose id is remembered is below; where OldestID begins to look
+	oldestID atomic.Uint64 // no record whose id is remembered is below: where to look for the oldest
+
+	// Apply's: how far the key-value store lags behind what is applied.
+	written   record.Position // what it reflects
+	synced    record.Position // what the disk has for certain
+	unwritten int             // blocks
+	changed   struct {        // what else is unwritten, apart from mu.pending
+		queues map[string]struct{}
+		spans  map[record.Position]struct{}
+		ids    leveldb.Batch // deletes those that are gone
+	}
+	failed error // of a write, after which the key-value store is of no use
 
 	mu struct {
 		sync.RWMutex
+		db *leveldb.DB // replaced by Reopen
 		state
 		queues map[string]*QueueInfo // replaced, never changed
 		names  map[uint64]string     // of queues, by id
@@ -105,6 +115,11 @@ type Index struct {
 		subs   map[subscriber]Subscription
 		spans  []span // ascending
 		points points
+
+		unwritten map[uint64][]*block // by queue id, then by rising number
+		pending   *pending            // replaced when it is written
+		newIDs    unwrittenIDs        // the same
+		forgotten record.Position     // ids of records below are gone
 	}
 }
 
@@ -114,23 +129,14 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 	if err := vfs.MkdirAll(fsys, dir); err != nil {
 		return nil, fmt.Errorf("make index directory: %w", err)
 	}
-	db, err := leveldb.Open(newFileStorage(fsys, dir), &opt.Options{
-		Strict:                 opt.StrictAll,
-		WriteBuffer:            8 << 20,
-		BlockCacheCapacity:     16 << 20,
-		OpenFilesCacheCapacity: 128,
-		DisableSeeksCompaction: true,
-		// Every level is one more merge for every ack on its way to its message:
-		// the second one, of 300 MiB, holds some 20 million messages. All of the
-		// first one is merged with what comes from level 0, since each of those
-		// tables reaches from the oldest ack to the newest counters: so it is small.
-		CompactionTotalSize:           3 << 20,
-		CompactionTotalSizeMultiplier: 100,
-	})
+	storage := newFileStorage(fsys, dir)
+	db, err := openDB(storage)
 	if err != nil {
-		return nil, fmt.Errorf("open index: %w", classify(err))
+		return nil, fmt.Errorf("open index: %w", err)
 	}
-	ix := &Index{db: db, places: newPlaceCache(), ahead: new(readAhead)}
+	ix := &Index{storage: storage, blocks: newBlockCache()}
+	ix.mu.db = db
+	ix.forgetChanges()
 	err = ix.load()
 	if err == nil {
 		err = ix.loadFilter()
@@ -140,6 +146,59 @@ func Open(fsys vfs.FS, dir string) (*Index, error) {
 		return nil, fmt.Errorf("load index: %w", err)
 	}
 	return ix, nil
+}
+
+func openDB(storage *fileStorage) (*leveldb.DB, error) {
+	db, err := leveldb.Open(storage, &opt.Options{
+		Strict:                 opt.StrictAll,
+		WriteBuffer:            8 << 20,
+		BlockCacheCapacity:     16 << 20,
+		OpenFilesCacheCapacity: 128,
+		DisableSeeksCompaction: true,
+		// Every level is one more merge for every deletion on its way to its block:
+		// the second one, of 300 MiB, holds some 60 million messages. All of the
+		// first one is merged with what comes from level 0, since each of those
+		// tables reaches from the oldest block to the newest counters: so it is small.
+		CompactionTotalSize:           3 << 20,
+		CompactionTotalSizeMultiplier: 100,
+	})
+	return db, classify(err)
+}
+
+// Reopen goes on with an index that failed to write, a full disk for one, when
+// the cause is gone. It is as it was, for readers too: what was not written is
+// still in memory. ErrCorrupt as with Open; after any error readers fail until
+// a later call succeeds.
+func (ix *Index) Reopen() error {
+	ix.mu.Lock() // readers wait, rather than fail
+	defer ix.mu.Unlock()
+	ix.mu.db.Close() // it has failed already
+	db, err := openDB(ix.storage)
+	if err != nil {
+		return fmt.Errorf("open index again: %w", err)
+	}
+	ix.mu.db = db
+	if err := ix.checkWritten(); err != nil {
+		return fmt.Errorf("open index again: %w", err)
+	}
+	ix.failed = nil
+	return nil
+}
+
+// checkWritten makes sure that the key-value store has what was written, with or
+// without the write that failed.
+func (ix *Index) checkWritten() error {
+	var has state
+	value, err := ix.mu.db.Get(stateKey, nil)
+	if err == nil {
+		has, err = decodeState(value)
+	} else if errors.Is(err, leveldb.ErrNotFound) {
+		err = nil
+	}
+	if err == nil && has.applied != ix.written && has.applied != ix.mu.applied {
+		err = fmt.Errorf("%w: it is at position %d, and was written up to %d of %d", ErrCorrupt, has.applied, ix.written, ix.mu.applied)
+	}
+	return classify(err)
 }
 
 // Wipe removes an index, durably: no part of it comes back after a crash.
@@ -191,7 +250,7 @@ func classify(err error) error {
 func (ix *Index) load() error {
 	m := &ix.mu
 	m.queues, m.names, m.subs = map[string]*QueueInfo{}, map[uint64]string{}, map[subscriber]Subscription{}
-	value, err := ix.db.Get(stateKey, nil)
+	value, err := ix.mu.db.Get(stateKey, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return nil
 	}
@@ -201,8 +260,9 @@ func (ix *Index) load() error {
 	if m.state, err = decodeState(value); err != nil {
 		return err
 	}
+	ix.written, ix.synced = m.applied, m.applied
 	m.points.add(m.applied, m.chain)
-	if value, err = ix.db.Get(epochStartKey, nil); err == nil {
+	if value, err = ix.mu.db.Get(epochStartKey, nil); err == nil {
 		m.start, err = decodeEpochStart(value)
 	}
 	if err != nil && !errors.Is(err, leveldb.ErrNotFound) {
@@ -222,7 +282,7 @@ func (ix *Index) load() error {
 
 func (ix *Index) loadQueues() error {
 	m := &ix.mu
-	it := ix.db.NewIterator(util.BytesPrefix([]byte{'q'}), &opt.ReadOptions{DontFillCache: true})
+	it := ix.mu.db.NewIterator(util.BytesPrefix([]byte{'q'}), &opt.ReadOptions{DontFillCache: true})
 	defer it.Release()
 	for it.Next() {
 		q, err := decodeQueue(string(it.Key()[1:]), it.Value())
@@ -243,8 +303,8 @@ func (ix *Index) loadQueues() error {
 	return nil
 }
 
-// Close closes the files. What was applied stays, but nothing is synced.
-func (ix *Index) Close() error { return ix.db.Close() }
+// Close writes what is not written and closes the files. It syncs nothing.
+func (ix *Index) Close() error { return errors.Join(ix.write(), ix.mu.db.Close()) }
 
 // Applied returns the position up to which the log is applied, and the running
 // hash of the log there.

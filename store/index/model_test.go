@@ -384,7 +384,7 @@ func TestModel(t *testing.T) {
 		mem := vfs.NewMem()
 		ix := open(t, mem)
 		bases := []index.Base{}
-		start, rebuilt := record.Position(0), 0
+		start, written, rebuilt := record.Position(0), record.Position(0), 0
 		for step := range 1500 {
 			where := fmt.Sprintf("seed %d run %d step %d", seed, run, step)
 			var told story
@@ -408,9 +408,19 @@ func TestModel(t *testing.T) {
 					ix.Divide()
 				}
 			}
-			if rng.IntN(50) == 0 {
+			switch rng.IntN(50) {
+			case 0:
 				require.NoError(t, ix.Close())
 				ix = open(t, mem)
+			case 1: // the process dies, and with it what was not written
+				mem = mem.Kill()
+				ix = open(t, mem)
+				at, _ := ix.Applied()
+				require.GreaterOrEqual(t, at, written, where)
+				require.NoError(t, ix.Apply(w.raw[at:], nil), where)
+			case 2, 3, 4:
+				require.NoError(t, ix.Write())
+				written = w.end
 			}
 			if step%10 == 0 {
 				w.compare(t, ix, where)
@@ -446,7 +456,7 @@ func TestModel(t *testing.T) {
 			rebuilt++
 			if rng.IntN(2) == 0 {
 				require.NoError(t, ix.Close())
-				ix, mem, start = again, other, base.Position
+				ix, mem, start, written = again, other, base.Position, base.Position
 				bases = slices.DeleteFunc(bases, func(b index.Base) bool { return b.Position < start })
 				require.NoError(t, ix.ForgetBelow(start))
 			}

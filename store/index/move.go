@@ -1,13 +1,10 @@
 package index
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
-
-	"github.com/syndtr/goleveldb/leveldb"
-	"github.com/syndtr/goleveldb/leveldb/opt"
-	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"baton/store/record"
 )
@@ -26,8 +23,9 @@ func (c *change) move(r record.Record) error {
 	}
 	q := c.queue(m.Enqueue.Queue)
 	var was place
+	var b *block
 	if q != nil && m.Sequence < q.Next {
-		if was, err = c.place(message{q.ID, m.Sequence}); err != nil {
+		if b, was, err = c.place(message{q.ID, m.Sequence}); err != nil {
 			return err
 		}
 	}
@@ -48,7 +46,7 @@ func (c *change) move(r record.Record) error {
 	if was.deadline != entry.Deadline {
 		c.dropDeadline(q.ID, entry.Seq, was.deadline)
 	}
-	if err := c.put(q.ID, entry); err != nil {
+	if err := c.put(b, entry); err != nil {
 		return err
 	}
 	q.Bytes += uint64(entry.Size) - uint64(was.size)
@@ -60,8 +58,8 @@ func (c *change) move(r record.Record) error {
 
 // isNoted tells whether a record that is applied did nothing.
 func (ix *Index) isNoted(at record.Position) (bool, error) {
-	ok, err := ix.db.Has(voidKey(at), nil)
-	return ok, classify(err)
+	_, ok, err := ix.get(voidKey(at))
+	return ok, err
 }
 
 // movedBack tells whether a move record at a position, of a message from
@@ -95,7 +93,7 @@ func (ix *Index) TrimAt(base record.Position) (Trim, bool, error) {
 	if ix.trim != nil && t.Applied < ix.trim.Applied {
 		return t, false, nil
 	}
-	it := ix.db.NewIterator(&util.Range{Start: voidKey(base), Limit: []byte{'v' + 1}}, &opt.ReadOptions{DontFillCache: true})
+	it := ix.cursor(voidKey(base), prefixEnd('v'))
 	defer it.Release()
 	for it.Next() {
 		d := fields{b: it.Value()}
@@ -108,26 +106,27 @@ func (ix *Index) TrimAt(base record.Position) (Trim, bool, error) {
 		}
 	}
 	if err := it.Error(); err != nil {
-		return t, false, fmt.Errorf("scan void records: %w", classify(err))
+		return t, false, fmt.Errorf("scan void records: %w", err)
 	}
 	return t, true, nil
 }
 
 // ForgetBelow drops notes on records that the log does not have any more.
 func (ix *Index) ForgetBelow(base record.Position) error {
-	it := ix.db.NewIterator(&util.Range{Start: voidKey(0), Limit: voidKey(base)}, &opt.ReadOptions{DontFillCache: true})
+	it := ix.cursor(voidKey(0), voidKey(base))
 	defer it.Release()
-	var kv leveldb.Batch
+	var gone [][]byte
 	for it.Next() {
-		kv.Delete(it.Key())
+		gone = append(gone, bytes.Clone(it.Key()))
 	}
-	ix.forgetSpans(base, &kv)
-	err := it.Error()
-	if err == nil && kv.Len() > 0 {
-		err = ix.db.Write(&kv, nil)
+	if err := it.Error(); err != nil {
+		return fmt.Errorf("forget void records: %w", err)
 	}
-	if err != nil {
-		return fmt.Errorf("forget void records: %w", classify(err))
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	for _, key := range gone {
+		ix.mu.pending.Delete(key)
 	}
+	ix.forgetSpans(base)
 	return nil
 }

@@ -62,7 +62,7 @@ func (c *change) redeliver(r record.Record) error {
 			continue
 		}
 		id := message{q.ID, m.Sequence}
-		is, err := c.place(id)
+		b, is, err := c.place(id)
 		if err != nil {
 			return err
 		}
@@ -70,8 +70,7 @@ func (c *change) redeliver(r record.Record) error {
 			continue
 		}
 		is.redeliveries = m.Count
-		c.kv.Put(appendEntryKey(c.key[:0], q.ID, m.Sequence), is.entry(m.Sequence).appendTo(c.value[:0]))
-		c.places[id] = is
+		c.edit(b).set(id.offset(), is)
 		there = append(there, m)
 	}
 	if c.sink != nil && len(there) > 0 {

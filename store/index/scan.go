@@ -6,34 +6,80 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"baton/store/record"
 )
 
+// run is what a block that is unwritten holds, as far as a scan wants it.
+type run struct {
+	number  uint64 // of the block
+	entries []Entry
+}
+
+// view returns what is needed to read a queue from a sequence on: the blocks
+// that are unwritten, up to the one that makes limit entries full, and the rest.
+// Both are of the same moment: a reader must not see a message and miss one in
+// front of it. The caller releases the snapshot.
+func (ix *Index) view(queue string, from record.Sequence, limit int) (QueueInfo, []run, *leveldb.Snapshot, error) {
+	ix.mu.RLock()
+	defer ix.mu.RUnlock()
+	q := ix.mu.queues[queue]
+	if q == nil {
+		return QueueInfo{}, nil, nil, fmt.Errorf("%w: %q", ErrNoQueue, queue)
+	}
+	from = max(from, q.Head)
+	var runs []run
+	i, _ := ix.findUnwritten(message{q.ID, from}.block())
+	for n := 0; n < limit && i < len(ix.mu.unwritten[q.ID]); i++ {
+		b := ix.mu.unwritten[q.ID][i]
+		r := run{number: b.number, entries: b.appendEntries(nil, b.number, from)}
+		runs = append(runs, r)
+		n += len(r.entries)
+	}
+	snap, err := ix.mu.db.GetSnapshot()
+	return *q, runs, snap, err
+}
+
 // Scan returns the messages of a queue with sequences from on, ascending, at
 // most limit. ErrNoQueue if the queue does not exist.
 func (ix *Index) Scan(queue string, from record.Sequence, limit int) ([]Entry, error) {
-	q, ok := ix.Queue(queue)
-	if !ok {
-		return nil, fmt.Errorf("%w: %q", ErrNoQueue, queue)
+	q, runs, snap, err := ix.view(queue, from, limit)
+	if err != nil {
+		return nil, err
 	}
+	defer snap.Release()
 	from = max(from, q.Head)
-	it := ix.db.NewIterator(&util.Range{Start: entryKey(q.ID, from), Limit: entryKey(q.ID+1, 0)}, nil)
+	keys := &util.Range{Start: blockKey(message{q.ID, from}.block()), Limit: blockKey(blockID{q.ID + 1, 0})}
+	it := snap.NewIterator(keys, nil)
 	defer it.Release()
-	out := make([]Entry, 0, min(uint64(max(limit, 0)), q.Depth, 1000))
+	out := make([]Entry, 0, min(uint64(max(limit, 0)), q.Depth, 1000)+blockSize)
+	var s places
 	for len(out) < limit && it.Next() {
-		e, err := decodeEntry(it.Key(), it.Value())
+		id, err := decodeBlockKey(it.Key())
+		if err == nil {
+			err = s.decode(it.Value())
+		}
 		if err != nil {
 			return nil, fmt.Errorf("scan queue %q: %w", queue, err)
 		}
-		out = append(out, e)
+		for len(runs) > 0 && runs[0].number < id.number {
+			out, runs = append(out, runs[0].entries...), runs[1:]
+		}
+		// What is unwritten counts instead of what is written.
+		if len(runs) == 0 || runs[0].number != id.number {
+			out = s.appendEntries(out, id.number, from)
+		}
 	}
 	if err := it.Error(); err != nil {
 		return nil, fmt.Errorf("scan queue %q: %w", queue, classify(err))
 	}
-	return out, nil
+	for _, r := range runs {
+		out = append(out, r.entries...)
+	}
+	return out[:min(len(out), max(limit, 0))], nil
 }
 
 // Dump writes out all that the index says, the same text for the same log
@@ -101,9 +147,13 @@ func (ix *Index) dumpIDs(b *strings.Builder, want uint64) error {
 	err := ix.idsFrom(0, func(r rememberedID) bool {
 		fmt.Fprintf(b, "id %q of %q at %d time %d\n", r.id, r.queue, r.at, r.time)
 		n++
-		value, err := ix.db.Get(r.key(), nil)
-		d := fields{b: value}
-		if at := record.Position(d.next()); err != nil || at != r.at {
+		ix.mu.RLock()
+		at, db, err := ix.mu.newIDs.at[string(r.key())], ix.mu.db, error(nil)
+		ix.mu.RUnlock()
+		if at != r.at {
+			at, err = writtenID(db, r.key())
+		}
+		if err != nil || at != r.at {
 			bad = fmt.Errorf("%w: id %q of queue %q at position %d, by name at %d: %w", ErrCorrupt, r.id, r.queue, r.at, at, err)
 		}
 		return bad == nil
@@ -111,16 +161,33 @@ func (ix *Index) dumpIDs(b *strings.Builder, want uint64) error {
 	if err != nil || bad != nil {
 		return cmp.Or(bad, err)
 	}
-	it := ix.db.NewIterator(util.BytesPrefix([]byte{'u'}), &opt.ReadOptions{DontFillCache: true})
+	named, err := ix.countNamedIDs()
+	if err == nil && (n != want || named != want) {
+		err = fmt.Errorf("%w: %d ids by position, %d by name, %d expected", ErrCorrupt, n, named, want)
+	}
+	return err
+}
+
+// countNamedIDs counts the ids that are found by their names.
+func (ix *Index) countNamedIDs() (n uint64, err error) {
+	ix.mu.RLock()
+	forgotten := ix.mu.forgotten
+	n = uint64(len(ix.mu.newIDs.list))
+	snap, err := ix.mu.db.GetSnapshot()
+	ix.mu.RUnlock()
+	if err != nil {
+		return 0, err
+	}
+	defer snap.Release()
+	it := snap.NewIterator(util.BytesPrefix([]byte{'u'}), &opt.ReadOptions{DontFillCache: true})
 	defer it.Release()
-	named := uint64(0)
 	for it.Next() {
-		named++
+		d := fields{b: it.Value()}
+		if at := record.Position(d.next()); at >= forgotten {
+			n++
+		}
 	}
-	if n != want || named != want {
-		return fmt.Errorf("%w: %d ids by position, %d by name, %d expected", ErrCorrupt, n, named, want)
-	}
-	return classify(it.Error())
+	return n, classify(it.Error())
 }
 
 // recount counts again what spans say.

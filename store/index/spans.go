@@ -2,7 +2,6 @@ package index
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -53,14 +52,14 @@ func (ix *Index) Divide() {
 	defer ix.mu.Unlock()
 	if n := len(ix.mu.spans); n == 0 || ix.mu.spans[n-1].start < ix.mu.applied {
 		ix.mu.spans = append(ix.mu.spans, span{start: ix.mu.applied})
-		ix.divided = true
+		ix.changed.spans[ix.mu.applied] = struct{}{}
 	}
 }
 
 // count changes what is live at a position by one record: by 1 for one more,
 // and -1 for one that has gone. Only Apply changes spans, so it reads them
 // without the lock.
-func (c *change) count(by int, at record.Position, size int) error {
+func (c *change) count(by int, at record.Position, size uint32) error {
 	i := spanOf(c.ix.mu.spans, at)
 	if i < 0 {
 		return fmt.Errorf("%w: position %d is below what is counted", ErrCorrupt, at)
@@ -74,29 +73,24 @@ func (c *change) count(by int, at record.Position, size int) error {
 			ErrCorrupt, s.records, s.bytes, s.start, size)
 	}
 	s.records += uint64(by)
-	s.bytes += uint64(by * size)
+	s.bytes += uint64(by * int(size))
 	c.spans[i] = s
 	return nil
 }
 
-// putSpans writes what count has changed, and a new span even if nothing is
+// putSpans adds the spans that changed to a batch, a new one even if nothing is
 // live in it: the next start has to know that it is one.
-func (c *change) putSpans() {
-	if last := len(c.ix.mu.spans) - 1; c.ix.divided {
-		if _, changed := c.spans[last]; !changed {
-			c.spans[last] = c.ix.mu.spans[last]
+func (ix *Index) putSpans(kv *leveldb.Batch) {
+	for _, s := range ix.mu.spans {
+		if _, changed := ix.changed.spans[s.start]; changed {
+			kv.Put(spanKey(s.start), binary.AppendUvarint(binary.AppendUvarint(nil, s.records), s.bytes))
 		}
-	}
-	for _, s := range c.spans {
-		value := binary.AppendUvarint(c.value[:0], s.records)
-		c.kv.Put(spanKey(s.start), binary.AppendUvarint(value, s.bytes))
 	}
 }
 
-// forgetSpans drops spans below a position in which nothing is live.
-func (ix *Index) forgetSpans(below record.Position, kv *leveldb.Batch) {
-	ix.mu.Lock()
-	defer ix.mu.Unlock()
+// forgetSpans drops spans below a position in which nothing is live. ix.mu is
+// held.
+func (ix *Index) forgetSpans(below record.Position) {
 	if len(ix.mu.spans) == 0 {
 		return
 	}
@@ -104,14 +98,14 @@ func (ix *Index) forgetSpans(below record.Position, kv *leveldb.Batch) {
 	ix.mu.spans = slices.DeleteFunc(ix.mu.spans, func(s span) bool {
 		gone := s.records == 0 && s.start < below && s != last
 		if gone {
-			kv.Delete(spanKey(s.start))
+			ix.mu.pending.Delete(spanKey(s.start))
 		}
 		return gone
 	})
 }
 
 func (ix *Index) loadSpans() error {
-	it := ix.db.NewIterator(util.BytesPrefix([]byte{'s'}), &opt.ReadOptions{DontFillCache: true})
+	it := ix.mu.db.NewIterator(util.BytesPrefix([]byte{'s'}), &opt.ReadOptions{DontFillCache: true})
 	defer it.Release()
 	for it.Next() {
 		d := fields{b: it.Value()}
@@ -208,16 +202,8 @@ func (f *Finder) entry(l Live) (e Entry, live bool, err error) {
 	if !ok || l.Seq < q.Head || l.Seq >= q.Next {
 		return e, false, nil
 	}
-	key := entryKey(q.ID, l.Seq)
-	value, err := f.ix.db.Get(key, nil)
-	if errors.Is(err, leveldb.ErrNotFound) {
-		return e, false, nil
-	}
-	if err != nil {
-		return e, false, classify(err)
-	}
-	e, err = decodeEntry(key, value)
-	return e, err == nil && e.Position == l.Position, err
+	e, live, err = f.ix.entry(message{q.ID, l.Seq})
+	return e, live && e.Position == l.Position, err
 }
 
 // name says which message a record holds, if it holds one.

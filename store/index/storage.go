@@ -17,7 +17,7 @@ import (
 
 const (
 	currentFile = "CURRENT"
-	// writeBuffer bounds what a file writer holds back between flushes.
+	// writeBuffer bounds what the writer of a table holds back.
 	writeBuffer = 1 << 20
 )
 
@@ -126,13 +126,21 @@ func (s *fileStorage) Create(fd storage.FileDesc) (storage.Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &fileWriter{s: s, f: f}
+	w := &fileWriter{s: s, f: f, journal: fd.Type == storage.TypeJournal}
 	if fd.Type == storage.TypeJournal {
 		s.mu.Lock()
 		s.journal = w
 		s.mu.Unlock()
 	}
 	return w, nil
+}
+
+// flush hands what the journal holds back to the file.
+func (s *fileStorage) flush() error {
+	s.mu.Lock()
+	journal := s.journal
+	s.mu.Unlock()
+	return journal.Flush()
 }
 
 func (s *fileStorage) Remove(fd storage.FileDesc) error { return s.fs.Remove(s.path(fd)) }
@@ -150,23 +158,27 @@ func (r *fileReader) Close() error { return r.f.Close() }
 
 // fileWriter appends to a file. It holds bytes back until Flush, Sync or
 // Close, so that a record of a journal is one write, which the death of the
-// process does not cut in two.
+// process does not cut in two. goleveldb passes no Flush on: Index.write calls
+// it after each record.
 type fileWriter struct {
 	s *fileStorage
 	f vfs.File
 
-	mu     sync.Mutex // a journal is synced by whoever makes the next
-	buf    []byte
-	off    int64
-	named  bool // its name is durable
-	closed bool
+	mu      sync.Mutex // a journal is synced by whoever makes the next
+	buf     []byte
+	off     int64
+	journal bool
+	whole   int64 // of a journal: the end of what was flushed, which is whole records
+	err     error // of a write; what comes after it would not be found
+	named   bool  // its name is durable
+	closed  bool
 }
 
 func (w *fileWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.buf = append(w.buf, p...)
-	if len(w.buf) >= writeBuffer {
+	if len(w.buf) >= writeBuffer && !w.journal {
 		if err := w.flush(); err != nil {
 			return 0, err
 		}
@@ -175,21 +187,25 @@ func (w *fileWriter) Write(p []byte) (int, error) {
 }
 
 func (w *fileWriter) flush() error {
-	if len(w.buf) == 0 {
-		return nil
+	if len(w.buf) == 0 || w.err != nil {
+		return w.err
 	}
 	n, err := w.f.WriteAt(w.buf, w.off)
 	w.off += int64(n)
 	w.buf = w.buf[:0]
+	w.err = err
 	return err
 }
 
-// Flush hands everything to the file; goleveldb calls it after each record of
-// a journal or manifest.
+// Flush hands everything to the file, which ends with a whole record then.
 func (w *fileWriter) Flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.flush()
+	err := w.flush()
+	if err == nil {
+		w.whole = w.off
+	}
+	return err
 }
 
 // Sync makes the file and its name durable. A closed file was synced, or did
@@ -220,5 +236,10 @@ func (w *fileWriter) Close() error {
 		return nil
 	}
 	w.closed = true
-	return errors.Join(w.flush(), w.f.Close())
+	err := w.flush()
+	if err != nil && w.journal {
+		// A part of a record looks like damage, and would cost a rebuild.
+		err = errors.Join(err, w.f.Truncate(w.whole))
+	}
+	return errors.Join(err, w.f.Close())
 }

@@ -118,7 +118,7 @@ func (ix *Index) Subscriptions() []Subscription {
 }
 
 func (ix *Index) loadSubscriptions() error {
-	it := ix.db.NewIterator(util.BytesPrefix([]byte{'c'}), &opt.ReadOptions{DontFillCache: true})
+	it := ix.mu.db.NewIterator(util.BytesPrefix([]byte{'c'}), &opt.ReadOptions{DontFillCache: true})
 	defer it.Release()
 	for it.Next() {
 		s, err := decodeSubscription(it.Value())

@@ -13,10 +13,11 @@ import (
 	"baton/store/vfs"
 )
 
-// TestReadAhead: an index that remembers nothing of what it wrote, and so reads
-// its queues in runs, comes to the same as one that remembers all, whatever the
-// order of acks is and whatever happens to messages of a run in the same batch.
-func TestReadAhead(t *testing.T) {
+// TestColdBlocks: an index that remembers nothing of what it wrote, and so reads
+// the blocks that it changes, comes to the same as one that has written nothing
+// yet, whatever the order of acks is and whatever happens to messages of a block
+// in the same batch.
+func TestColdBlocks(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -54,7 +55,7 @@ func TestReadAhead(t *testing.T) {
 			for range 100 {
 				q := queues[rng.IntN(2)]
 				for range rng.IntN(10) {
-					// Ahead of the acks, so also within what a run has read.
+					// Ahead of the acks, so also within a block that is changed.
 					seq := next[q] + record.Sequence(rng.IntN(20))
 					switch rng.IntN(40) {
 					case 0:
