@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"baton/node/adminapi"
@@ -65,6 +66,10 @@ func (b *Broker) Browse(name string, o adminapi.Browse) (adminapi.Page, error) {
 	return page, nil
 }
 
+// headerContentLength says, without a value, that the producer gave the length of
+// the body, and consumers are given it too.
+const headerContentLength = "content-length"
+
 // browseOne is not ok if the message is gone by now.
 func (b *Broker) browseOne(name string, l indexLane, e Entry, body int) (out adminapi.Message, ok bool, err error) {
 	got, gone, err := b.read(l.Name, e.Sequence, e.Position)
@@ -78,6 +83,9 @@ func (b *Broker) browseOne(name string, l indexLane, e Entry, body int) (out adm
 		Pending: b.isPending(name, l.priority, e.Sequence),
 	}
 	for _, h := range m.Headers {
+		if h.Name == headerContentLength {
+			h.Value = strconv.Itoa(len(m.Body))
+		}
 		if h.Name != headerPlan {
 			out.Headers = append(out.Headers, adminapi.Header{Name: h.Name, Value: h.Value})
 		}

@@ -69,23 +69,23 @@ func (d *demand) reserve(s *Session) error {
 	most := &q.policy.Limits
 	messages, bytes := q.stored()
 	messages, bytes = messages+q.flow.messages, bytes+q.flow.bytes
-	var err error
+	why := ""
 	switch {
 	case messages == 0: // what does not fit into an empty queue never will
 	case most.Messages > 0 && messages+d.messages > most.Messages:
-		err = fmt.Errorf("%w: queue %q has %d messages, at most %d", ErrFull, q.name, messages, most.Messages)
+		why = fmt.Sprintf("queue %q has %d messages, at most %d", q.name, messages, most.Messages)
 	case most.Bytes > 0 && bytes+d.bytes > most.Bytes:
-		err = fmt.Errorf("%w: queue %q has %d bytes, at most %d", ErrFull, q.name, bytes, most.Bytes)
+		why = fmt.Sprintf("queue %q has %d bytes, at most %d", q.name, bytes, most.Bytes)
 	}
-	if err != nil {
+	if why != "" {
 		q.flow.some.Add(-d.messages)
 		if s != nil {
 			if q.flow.waiting == nil {
 				q.flow.waiting = map[*Session]struct{}{}
 			}
-			q.flow.waiting[s], q.flow.why = struct{}{}, err.Error()
+			q.flow.waiting[s], q.flow.why = struct{}{}, why
 		}
-		return err
+		return fmt.Errorf("%w: %s", ErrFull, why)
 	}
 	delete(q.flow.waiting, s)
 	q.admit(d)
@@ -287,9 +287,8 @@ func (st *storage) check(b *Broker) error {
 		st.why = ""
 		return nil
 	}
-	err := fmt.Errorf("%w: all queues together have %d bytes, at most %d", ErrFull, st.bytes, b.cfg.StoreBytes)
-	st.why = err.Error()
-	return err
+	st.why = fmt.Sprintf("all queues together have %d bytes, at most %d", st.bytes, b.cfg.StoreBytes)
+	return fmt.Errorf("%w: %s", ErrFull, st.why)
 }
 
 // gate bounds the bytes of all proposals that await their commit. Small ones

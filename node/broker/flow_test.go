@@ -68,7 +68,7 @@ func TestFullQueueMakesProducersWait(t *testing.T) {
 				require.Len(t, p.outcomes(), held)
 				q := row(b, "q")
 				require.Equal(t, 1, q.BlockedProducers)
-				require.Contains(t, q.Blocked, `queue "q" has`)
+				require.True(t, strings.HasPrefix(q.Blocked, `queue "q" has`), "they wait, nothing was refused yet: %s", q.Blocked)
 				other.send(t, "r", "x")
 				require.Equal(t, 1, log.Depth("r"))
 

@@ -296,3 +296,17 @@ func TestRemoveDurable(t *testing.T) {
 	require.Equal(t, 1, b.DurableSubscriptions()[0].Consumers, "its client is there, though nothing was ever published")
 	require.ErrorIs(t, b.RemoveDurable(context.Background(), "c", "used"), broker.ErrInUse)
 }
+
+// The length of a body that its producer gave is shown, though the log does not
+// repeat it.
+func TestBrowseShowsTheLengthOfTheBody(t *testing.T) {
+	b := brokertest.NewLog().Broker(t)
+	defer b.Close()
+	p := attach(t, b)
+	m := record.Message{Priority: 4, Body: []byte("12345"), Headers: []record.HeaderField{{Name: "content-length"}}}
+	require.NoError(t, p.sess.Send(queueNamed("q"), m, "", ""))
+	require.NoError(t, p.sess.Flush())
+	page, err := b.Browse("q", adminapi.Browse{Limit: 1, Body: 100})
+	require.NoError(t, err)
+	require.Equal(t, []adminapi.Header{{Name: "content-length", Value: "5"}}, page.Messages[0].Headers)
+}
