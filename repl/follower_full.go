@@ -24,6 +24,9 @@ func (l *link) appendRaw(b []byte) (record.Position, error) {
 			}
 			return end, nil
 		}
+		if record.Invalid(err) && f.cfg.Log.Err() == nil {
+			return 0, l.invalid(l.end, err)
+		}
 		if !errors.Is(err, ErrFull) {
 			return 0, logOver(fmt.Sprintf("append at %d", l.end), err)
 		}

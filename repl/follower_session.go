@@ -231,9 +231,12 @@ func (l *link) handle(epoch record.Epoch, body wire.Body) error {
 func (l *link) append(b []byte) error {
 	at, epoch := l.end, l.epoch
 	for rest := b; ; {
-		h, err := record.Verify(rest)
+		h, err := record.ParseHeader(rest) // AppendRaw verifies the rest
+		if err == nil && int(h.Length) > len(rest) {
+			err = record.ErrShort
+		}
 		if err != nil {
-			return refuse(wire.CodeProtocol, l.f.cfg.Epoch, "the batch for position %d is not valid: %v", at, err)
+			return l.invalid(at, err)
 		}
 		if v, why := accept.Batch(h.Position, h.Epoch, at, epoch, l.f.cfg.Epoch); v != accept.Take {
 			return refuse(wire.CodeProtocol, l.f.cfg.Epoch, "%s", why)
@@ -256,6 +259,10 @@ func (l *link) append(b []byte) error {
 		poke(l.wake)
 	}
 	return nil
+}
+
+func (l *link) invalid(at record.Position, err error) error {
+	return refuse(wire.CodeProtocol, l.f.cfg.Epoch, "the batch for position %d is not valid: %v", at, err)
 }
 
 func (l *link) checkSync() {

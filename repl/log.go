@@ -22,8 +22,9 @@ type Log interface {
 	// use what is held in reserve for a full disk.
 	AppendUrgent(epoch record.Epoch, commit record.Position, b *record.Batch) (end record.Position, err error)
 	// AppendRaw appends whole batches of a leader, which continue the log
-	// exactly. The log owns b from then on. An error that wraps ErrFull means
-	// that nothing was appended and that it may be tried again.
+	// exactly. The log owns b from then on. It verifies all of them first: an
+	// error of record.Verify means that nothing was appended, as one that wraps
+	// ErrFull does, which may be tried again.
 	AppendRaw(b []byte) (end record.Position, err error)
 	// ReadInto returns whole batches from a batch boundary on, up to Written: at
 	// most max bytes, but at least one batch. nil, nil at the end. The bytes may

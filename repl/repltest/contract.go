@@ -52,6 +52,16 @@ func CheckLog(t *testing.T, open func(t *testing.T) repl.Log) {
 		require.Error(t, err)
 		require.Zero(t, b.Positions().Append)
 	})
+	t.Run("of batches with one that is not valid nothing is appended", func(t *testing.T) {
+		a, b := open(t), open(t)
+		written(t, a, fill(t, a, 1, 2, 50))
+		all := bytes.Clone(read(t, a, 0, 1<<20))
+		for name, bad := range map[string][]byte{"damaged": append(bytes.Clone(all[:len(all)-1]), ^all[len(all)-1]), "cut short": all[:len(all)-1]} {
+			_, err := b.AppendRaw(bad)
+			require.True(t, record.Invalid(err), "%s: %v", name, err)
+			require.Zero(t, b.Positions().Append, name)
+		}
+	})
 	t.Run("epoch boundaries and truncation", func(t *testing.T) {
 		l := open(t)
 		one := fill(t, l, 1, 2, 50)

@@ -88,8 +88,15 @@ func (l *Log) AppendRaw(b []byte) (record.Position, error) {
 	if l.mu.full {
 		return 0, repl.ErrFull
 	}
+	for rest := b; len(rest) > 0; {
+		h, err := record.Verify(rest)
+		if err != nil {
+			return 0, err
+		}
+		rest = rest[h.Length:]
+	}
 	for len(b) > 0 && l.mu.failed == nil {
-		h, err := record.Verify(b)
+		h, err := record.ParseHeader(b)
 		if err != nil {
 			return 0, err
 		}

@@ -82,6 +82,12 @@ var (
 	ErrTooLarge = errors.New("record: size exceeds the limit")
 )
 
+// Invalid tells whether an error is one of the decoders, about the bytes that
+// they were given.
+func Invalid(err error) bool {
+	return errors.Is(err, ErrShort) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrTooLarge)
+}
+
 // EpochBoundary says where an epoch began: the position of its first batch.
 type EpochBoundary struct {
 	Epoch Epoch

@@ -104,7 +104,7 @@ func (l *Log) readBatches(buf []byte, v view, from record.Position, limit int) (
 	}
 	whole := 0
 	for whole < len(b) {
-		h, err := record.Verify(b[whole:])
+		h, err := record.VerifyAgain(b[whole:])
 		at := from + record.Position(whole)
 		switch {
 		case err == nil && h.Position == at && h.End() <= v.end:
