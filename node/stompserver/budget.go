@@ -17,7 +17,8 @@ import (
 // never held back; how many of them a client can cause is bounded by
 // outbox.waitRoom.
 type budget struct {
-	max int64
+	max    int64
+	spares sync.Pool // of *[]byte: buffers of those that have nothing to write
 
 	mu   sync.Mutex
 	used int64
@@ -92,6 +93,26 @@ func (b *budget) leave(o *outbox) {
 		b.line = slices.DeleteFunc(b.line, func(x *outbox) bool { return x == o })
 		b.call() // a smaller one behind it may fit
 	}
+}
+
+// leaveSpare takes a large buffer from a client that has nothing to write: of
+// many clients they would be much.
+func (b *budget) leaveSpare(buf []byte) []byte {
+	if cap(buf) <= outputFree {
+		return buf
+	}
+	if buf = buf[:0]; cap(buf) <= spareMax {
+		b.spares.Put(&buf)
+	}
+	return nil
+}
+
+// takeSpare returns such a buffer, or nil.
+func (b *budget) takeSpare() []byte {
+	if p, ok := b.spares.Get().(*[]byte); ok {
+		return *p
+	}
+	return nil
 }
 
 // wanted says that a client which reads waits for what others hold.

@@ -110,6 +110,9 @@ func (o *outbox) deliver(v stomp.Version, d *broker.Delivery) {
 		o.signal() // somebody may be stalled because of the reservation
 		return
 	}
+	if cap(o.buf) == 0 {
+		o.buf = o.budget.takeSpare()
+	}
 	o.buf = appendMessage(o.buf, v, c, d)
 	if d.Subscription.Mode() == broker.Auto {
 		if n := len(o.autos); n > 0 && o.autos[n-1].sub == d.Subscription {
@@ -138,9 +141,7 @@ func (o *outbox) take() (buf []byte, autos []autoMark, last bool) {
 		return nil, nil, true
 	}
 	if len(o.buf) == 0 {
-		if cap(o.spare) > outputFree {
-			o.spare = nil // of many clients that are idle, these would be much
-		}
+		o.buf, o.spare = o.budget.leaveSpare(o.buf), o.budget.leaveSpare(o.spare)
 		return nil, nil, o.finish
 	}
 	buf, autos = o.buf, o.autos

@@ -28,4 +28,8 @@
 //	      message-size: 1MiB
 //	      wait: 30s          # how long a producer waits for room before its ERROR
 //	    prefetch: 100        # if the consumer names none
+//
+// The limits of messages and bytes are for those who send: no more is let in at
+// any moment. Dead letters, what the schedule sends and what an operator moves
+// go into a full queue too, and count.
 package policy
