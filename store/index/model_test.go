@@ -413,7 +413,9 @@ func TestModel(t *testing.T) {
 				require.NoError(t, ix.Close())
 				ix = open(t, mem)
 			case 1: // the process dies, and with it what was not written
+				dead := ix
 				mem = mem.Kill()
+				dead.Close()
 				ix = open(t, mem)
 				at, _ := ix.Applied()
 				require.GreaterOrEqual(t, at, written, where)

@@ -126,7 +126,7 @@ func (s *fileStorage) Create(fd storage.FileDesc) (storage.Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &fileWriter{s: s, f: f, journal: fd.Type == storage.TypeJournal}
+	w := &fileWriter{s: s, f: f, kind: fd.Type}
 	if fd.Type == storage.TypeJournal {
 		s.mu.Lock()
 		s.journal = w
@@ -143,7 +143,16 @@ func (s *fileStorage) flush() error {
 	return journal.Flush()
 }
 
-func (s *fileStorage) Remove(fd storage.FileDesc) error { return s.fs.Remove(s.path(fd)) }
+// Remove removes a file. A table that stays is garbage, which the next Open
+// removes: no error, for goleveldb panics when it tries a merge again whose
+// table it could not remove.
+func (s *fileStorage) Remove(fd storage.FileDesc) error {
+	err := s.fs.Remove(s.path(fd))
+	if fd.Type == storage.TypeTable {
+		return nil
+	}
+	return err
+}
 
 func (s *fileStorage) Rename(from, to storage.FileDesc) error {
 	return s.fs.Rename(s.path(from), s.path(to))
@@ -167,7 +176,7 @@ type fileWriter struct {
 	mu      sync.Mutex // a journal is synced by whoever makes the next
 	buf     []byte
 	off     int64
-	journal bool
+	kind    storage.FileType
 	whole   int64 // of a journal: the end of what was flushed, which is whole records
 	err     error // of a write; what comes after it would not be found
 	named   bool  // its name is durable
@@ -178,7 +187,7 @@ func (w *fileWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.buf = append(w.buf, p...)
-	if len(w.buf) >= writeBuffer && !w.journal {
+	if len(w.buf) >= writeBuffer && w.kind != storage.TypeJournal {
 		if err := w.flush(); err != nil {
 			return 0, err
 		}
@@ -236,8 +245,13 @@ func (w *fileWriter) Close() error {
 		return nil
 	}
 	w.closed = true
+	if w.kind == storage.TypeTable {
+		// It was synced, or is given up: goleveldb panics later if it cannot be
+		// closed then, which a write that a full disk refuses must not lead to.
+		return w.f.Close()
+	}
 	err := w.flush()
-	if err != nil && w.journal {
+	if err != nil && w.kind == storage.TypeJournal {
 		// A part of a record looks like damage, and would cost a rebuild.
 		err = errors.Join(err, w.f.Truncate(w.whole))
 	}
