@@ -35,6 +35,7 @@ func TestStream(t *testing.T) {
 				require.NoError(t, stream.Flush(within(t)))
 				s.Mute(true)
 			case 30:
+				require.Eventually(t, func() bool { return s.Depth("/queue/q") == i }, patience, time.Millisecond)
 				s.Mute(false)
 				s.Drop()
 			}
