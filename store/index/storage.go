@@ -173,14 +173,14 @@ type fileWriter struct {
 	s *fileStorage
 	f vfs.File
 
-	mu      sync.Mutex // a journal is synced by whoever makes the next
-	buf     []byte
-	off     int64
-	kind    storage.FileType
-	whole   int64 // of a journal: the end of what was flushed, which is whole records
-	err     error // of a write; what comes after it would not be found
-	named   bool  // its name is durable
-	closed  bool
+	mu     sync.Mutex // a journal is synced by whoever makes the next
+	buf    []byte
+	off    int64
+	kind   storage.FileType
+	whole  int64 // of a journal: the end of what was flushed, which is whole records
+	err    error // of a write; what comes after it would not be found
+	named  bool  // its name is durable
+	closed bool
 }
 
 func (w *fileWriter) Write(p []byte) (int, error) {
