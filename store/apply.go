@@ -31,7 +31,7 @@ func (s *Store) openIndex() error {
 		}
 	} else {
 		s.recovered.IndexRebuilt = why
-		if err := s.discardIndex(); err != nil {
+		if err := s.discardIndex(0); err != nil {
 			return err
 		}
 	}
@@ -99,10 +99,10 @@ func (s *Store) setIndex(ix *index.Index) {
 	s.mu.index = ix
 }
 
-// discardIndex replaces the index by one that reflects nothing, or nothing
-// beyond what the start of the log stands on. s.applying is held, or the
-// store is being opened.
-func (s *Store) discardIndex() error {
+// discardIndex replaces the index by one that is made from the log up to a
+// position, and reflects at least what the start of the log stands on. s.applying
+// is held, or the store is being opened.
+func (s *Store) discardIndex(upTo record.Position) error {
 	if ix := s.Index(); ix != nil {
 		ix.Close() // what it failed to write is wiped anyway
 	}
@@ -113,8 +113,11 @@ func (s *Store) discardIndex() error {
 	if err != nil {
 		return err
 	}
-	s.setIndex(ix)
-	return s.beginIndex(ix)
+	defer s.setIndex(ix) // readers of the one before get an error, and do not miss what is not there yet
+	if err := s.beginIndex(ix); err != nil {
+		return err
+	}
+	return s.apply(ix, upTo, nil)
 }
 
 // Apply brings the index up to a position that is known to be committed: whole
@@ -142,10 +145,7 @@ func (s *Store) Apply(to record.Position, sink index.Sink) error {
 		before = at
 	}
 	s.cfg.Logger.Warn("rebuilding the index from the log", "why", err, "position", before)
-	if err := s.discardIndex(); err != nil {
-		return err
-	}
-	if err := s.apply(s.Index(), before, nil); err != nil {
+	if err := s.discardIndex(before); err != nil {
 		return err
 	}
 	return s.apply(s.Index(), to, sink)
@@ -240,7 +240,7 @@ func (s *Store) Truncate(to record.Position) error {
 	}
 	if applied, _ := ix.Applied(); applied > to {
 		s.cfg.Logger.Warn("truncating below what the index reflects: it starts again", "position", to, "applied", applied)
-		if err := s.discardIndex(); err != nil {
+		if err := s.discardIndex(0); err != nil {
 			return err
 		}
 	}

@@ -44,10 +44,10 @@ func (s *Store) outwait(before, to record.Position, sink index.Sink, err error) 
 			before = at
 		}
 		if err = s.Index().Reopen(); errors.Is(err, index.ErrCorrupt) {
-			err = s.discardIndex()
+			err = s.discardIndex(before)
 		}
 		if err == nil {
-			err = s.apply(s.Index(), before, nil) // nothing to do, unless it was discarded
+			err = s.apply(s.Index(), before, nil) // nothing to do, unless that stopped half-way
 		}
 		if err == nil {
 			err = s.apply(s.Index(), to, sink)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -283,6 +284,40 @@ func TestIndexIsRebuilt(t *testing.T) {
 			require.Equal(t, rebuild(t, s, end), dump(t, s))
 		})
 	}
+}
+
+// Whoever reads while a damaged index is made anew sees the one before, or all
+// of what was applied, and never a part of it.
+func TestDamagedIndexIsReplacedAsAWhole(t *testing.T) {
+	const many = 5000 // so that not all of the index is in memory once it is opened
+	faults := vfs.NewFaults(vfs.NewMem())
+	cfg := store.Config{Dir: "/data", FS: faults}
+	s := openStore(t, cfg)
+	at := fill(t, s, 1, many)
+	require.NoError(t, s.Apply(at[many], nil))
+	require.NoError(t, s.Close())
+	s = openStore(t, cfg)
+	require.NoError(t, s.Apply(at[many], nil))
+	before, _ := s.Applied()
+
+	b := record.NewBatch(100)
+	b.Add(record.TypeAck, record.Ack{Queue: "q0", Sequences: []record.Sequence{1}}.AppendTo)
+	end, err := s.Log().Append(1, at[many], b)
+	require.NoError(t, err)
+	require.NoError(t, s.Log().WaitFlushed(context.Background(), end))
+	replayed := 0
+	faults.Set(
+		vfs.Rule{Match: func(op vfs.Op) bool { return op.Kind == vfs.OpRead && strings.HasSuffix(op.Name, ".ldb") }, Flip: true},
+		vfs.Rule{Match: func(op vfs.Op) bool { return op.Kind == vfs.OpRead && strings.Contains(op.Name, "/log/") }, Times: -1,
+			Before: func(vfs.Op) {
+				replayed++
+				applied, _ := s.Applied()
+				require.GreaterOrEqual(t, applied, before, "read while the index is made anew")
+			}},
+	)
+	require.NoError(t, s.Apply(end, nil))
+	require.Greater(t, replayed, 1, "the index was not damaged")
+	require.Equal(t, rebuild(t, s, end), dump(t, s))
 }
 
 // cutLog truncates a closed store's log behind its back.
