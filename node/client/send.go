@@ -35,25 +35,45 @@ type Receipt struct {
 //
 // headers are added to those of the message, are not changed, and may be nil.
 func (c *Client) Send(ctx context.Context, destination, contentType string, body []byte, headers map[string]string) (Receipt, error) {
-	if c.cfg.Resend && headers[DedupHeader] == "" {
-		if headers = maps.Clone(headers); headers == nil {
-			headers = map[string]string{}
-		}
-		headers[DedupHeader] = c.name + "-" + c.nextID()
+	if c.cfg.Resend {
+		headers = c.named(headers)
 	}
-	var doubt error // of the attempt before
-	for attempts := 1; ; attempts++ {
+	r, err := c.sendOnce(ctx, destination, contentType, body, headers)
+	r.Attempts = 1
+	if c.cfg.Resend && errors.Is(err, ErrInDoubt) {
+		return c.sendAgain(ctx, err, destination, contentType, body, headers)
+	}
+	return r, err
+}
+
+// named returns headers with a DedupHeader.
+func (c *Client) named(headers map[string]string) map[string]string {
+	if headers[DedupHeader] != "" {
+		return headers
+	}
+	if headers = maps.Clone(headers); headers == nil {
+		headers = map[string]string{}
+	}
+	headers[DedupHeader] = c.name + "-" + c.nextID()
+	return headers
+}
+
+// sendAgain sends what is in doubt until it is not, or nobody wants to know any
+// more. headers have a DedupHeader. doubt is the error of the attempt before.
+func (c *Client) sendAgain(ctx context.Context, doubt error, destination, contentType string, body []byte, headers map[string]string) (Receipt, error) {
+	for attempts := 2; ctx.Err() == nil && c.ctx.Err() == nil; attempts++ {
 		r, err := c.sendOnce(ctx, destination, contentType, body, headers)
 		r.Attempts = attempts
-		inDoubt := errors.Is(err, ErrInDoubt)
-		if err != nil && !inDoubt && doubt != nil {
-			err = fmt.Errorf("%w (sent again: %w)", doubt, err) // that this one failed says nothing about the one before
+		switch {
+		case err == nil:
+			return r, nil
+		case errors.Is(err, ErrInDoubt):
+			doubt = err
+		default: // that this one failed says nothing about the one before
+			return r, fmt.Errorf("%w (sent again: %w)", doubt, err)
 		}
-		if !c.cfg.Resend || !inDoubt || ctx.Err() != nil || c.ctx.Err() != nil {
-			return r, err
-		}
-		doubt = err
 	}
+	return Receipt{}, doubt
 }
 
 func sendFrame(destination, contentType string, body []byte, headers map[string]string) *frame.Frame {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/go-stomp/stomp/v3/frame"
 )
@@ -37,18 +36,13 @@ func (c *Client) NewStream(window int) *Stream { return &Stream{c: c, window: ma
 // Sent is how many messages are confirmed.
 func (t *Stream) Sent() int { return t.sent }
 
-// Send sends a message; body belongs to the stream until its receipt has come.
+// Send sends a message; body and headers are not to be changed until its receipt
+// has come.
 // It waits while the window is full. An error, as of Client.Send, may be that
 // of an earlier message; it says which, and what became of those behind it,
 // of which none is outstanding any more.
 func (t *Stream) Send(ctx context.Context, destination, contentType string, body []byte, headers map[string]string) error {
-	m := &outgoing{to: destination, contentType: contentType, body: body, headers: maps.Clone(headers), receipt: make(chan error, 1)}
-	if m.headers == nil {
-		m.headers = map[string]string{}
-	}
-	if m.headers[DedupHeader] == "" {
-		m.headers[DedupHeader] = t.c.name + "-" + t.c.nextID()
-	}
+	m := &outgoing{to: destination, contentType: contentType, body: body, headers: t.c.named(headers), receipt: make(chan error, 1)}
 	for {
 		err := t.start(ctx, m)
 		if err == nil {
@@ -96,7 +90,7 @@ func (t *Stream) settle(ctx context.Context, n int) error {
 		err := m.wait(ctx)
 		if errors.Is(err, ErrInDoubt) && ctx.Err() == nil {
 			n, t.s = 0, nil
-			err = t.again(ctx, m)
+			_, err = t.c.sendAgain(ctx, err, m.to, m.contentType, m.body, m.headers)
 		}
 		t.flight = t.flight[1:]
 		if err != nil {
@@ -105,16 +99,6 @@ func (t *Stream) settle(ctx context.Context, n int) error {
 		t.sent++
 	}
 	return nil
-}
-
-// again sends what is in doubt until it is not, or ctx ends.
-func (t *Stream) again(ctx context.Context, m *outgoing) error {
-	for {
-		_, err := t.c.sendOnce(ctx, m.to, m.contentType, m.body, m.headers)
-		if !errors.Is(err, ErrInDoubt) || ctx.Err() != nil || t.c.ctx.Err() != nil {
-			return err
-		}
-	}
 }
 
 func (m *outgoing) wait(ctx context.Context) error {

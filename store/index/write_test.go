@@ -122,3 +122,37 @@ func TestReopen(t *testing.T) {
 	require.Equal(t, want, dump(t, again))
 	require.NoError(t, again.Close())
 }
+
+// TestReopenAfterASyncThatFailed: a write of which only the sync failed is there
+// when the index is opened again. It is made once more before anything changes,
+// so that what it put is known, and deleted when it goes.
+func TestReopenAfterASyncThatFailed(t *testing.T) {
+	mem := vfs.NewMem()
+	faults := vfs.NewFaults(mem)
+	ix := open(t, faults)
+	faults.Set(vfs.Rule{Match: func(op vfs.Op) bool { return op.Kind == vfs.OpSync && strings.HasSuffix(op.Name, ".log") }, Err: vfs.ErrFull})
+	var l log
+	body := strings.Repeat("x", 60<<10)
+	failed := record.Sequence(0)
+	for seq := record.Sequence(1); failed == 0; seq++ {
+		require.Less(t, seq, record.Sequence(2000), "no write was synced")
+		raw := l.add(1, func(b *record.Batch) { put(b, "q", body) })
+		if err := ix.Apply(raw, nil); err != nil {
+			require.ErrorIs(t, err, vfs.ErrFull)
+			require.NoError(t, ix.Reopen())
+			require.NoError(t, ix.Apply(raw, nil))
+			failed = seq
+		}
+	}
+	require.NoError(t, ix.Apply(l.add(1, func(b *record.Batch) {
+		for seq := record.Sequence(1); seq <= failed; seq++ {
+			ack(b, "q", seq)
+		}
+	}), nil))
+	want := dump(t, ix)
+	require.NoError(t, ix.Close())
+	again, err := index.Open(mem, "/index")
+	require.NoError(t, err)
+	require.Equal(t, want, dump(t, again))
+	require.NoError(t, again.Close())
+}
