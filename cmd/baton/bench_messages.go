@@ -73,13 +73,22 @@ func rawProcessCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.ExactArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			exe, err := os.Executable()
+			command, err := rawCommand()
 			if err != nil {
-				return fmt.Errorf("find this program: %w", err)
+				return err
 			}
-			return throughput.ServeRaw(cmd.Context(), []string{exe, "bench", rawProcess}, args)
+			return throughput.ServeRaw(cmd.Context(), command, args)
 		},
 	}
+}
+
+// rawCommand starts one.
+func rawCommand() ([]string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	return []string{exe, "bench", rawProcess}, nil
 }
 
 func (b *benchMessages) run(cmd *cobra.Command) error {
@@ -93,11 +102,10 @@ func (b *benchMessages) run(cmd *cobra.Command) error {
 	}
 	defer os.RemoveAll(dir)
 	if b.raw {
-		exe, err := os.Executable()
-		if err != nil {
-			return fmt.Errorf("find this program: %w", err)
+		if b.plan.RawCommand, err = rawCommand(); err != nil {
+			return err
 		}
-		b.plan.RawDir, b.plan.RawCommand = dir, []string{exe, "bench", rawProcess}
+		b.plan.RawDir = dir
 	}
 	if b.uri == "" {
 		b.cluster.Direct = true

@@ -60,6 +60,12 @@ func forRelaxed(args []string) bool {
 	return len(args) > 1 && args[1] == "node" || len(args) > 2 && args[1] == "bench" && args[2] == rawProcess
 }
 
+// isTerminal says whether a person is at a stream of the program.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 func run(ctx context.Context, args []string) int {
 	root := rootCommand()
 	root.SetArgs(args)
@@ -93,7 +99,7 @@ With a terminal and no subcommand it runs the demo: three nodes on this machine.
 		SilenceUsage:  true,
 		Version:       version(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !term.IsTerminal(int(os.Stdout.Fd())) || !term.IsTerminal(int(os.Stdin.Fd())) {
+			if !isTerminal(os.Stdout) || !isTerminal(os.Stdin) {
 				return cmd.Help()
 			}
 			demo.SetContext(cmd.Context())

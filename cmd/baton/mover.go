@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"baton/node/client"
 )
@@ -83,10 +81,6 @@ func (w *mover) addFlags(c *cobra.Command) {
 
 // showOn shows progress on a terminal, unless the messages themselves go there.
 func (w *mover) showOn(cmd *cobra.Command, messages io.Writer) {
-	isTerminal := func(x io.Writer) bool {
-		f, ok := x.(*os.File)
-		return ok && term.IsTerminal(int(f.Fd()))
-	}
 	if e := cmd.ErrOrStderr(); isTerminal(e) && !isTerminal(messages) {
 		w.show = e
 	}

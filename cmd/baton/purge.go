@@ -4,11 +4,9 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"baton/node/adminapi"
 )
@@ -18,7 +16,7 @@ func confirm(cmd *cobra.Command, yes bool, question string) error {
 	if yes {
 		return nil
 	}
-	if in, ok := cmd.InOrStdin().(*os.File); !ok || !term.IsTerminal(int(in.Fd())) {
+	if !isTerminal(cmd.InOrStdin()) {
 		return usageError("this cannot be undone: say so with --yes")
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s Type yes: ", question)
@@ -39,8 +37,7 @@ type progress struct {
 }
 
 func newProgress(cmd *cobra.Command, done string, asJSON bool) *progress {
-	errs, ok := cmd.ErrOrStderr().(*os.File)
-	return &progress{cmd, done, asJSON, ok && term.IsTerminal(int(errs.Fd()))}
+	return &progress{cmd, done, asJSON, isTerminal(cmd.ErrOrStderr())}
 }
 
 func (p *progress) tell(x adminapi.Progress) {

@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"baton/node/client"
 )
@@ -118,7 +116,7 @@ order, in a failover too. If the broker refuses one, some behind it may have bee
 			if cmd.Flags().Changed("body") {
 				err = s.repeat(cmd.Context(), body, count)
 			} else {
-				if term.IsTerminal(int(os.Stdin.Fd())) {
+				if isTerminal(cmd.InOrStdin()) {
 					fmt.Fprintln(cmd.ErrOrStderr(), "each line is a message, ctrl+d ends")
 				}
 				err = s.lines(cmd.Context(), cmd.InOrStdin())

@@ -58,15 +58,7 @@ func connect(ctx context.Context, uri string) (*client.Client, error) {
 		return nil, err
 	}
 	cfg.Timeout = 10 * time.Second
-	c, err := client.New(cfg)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.Wait(ctx); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
+	return client.Dial(ctx, cfg)
 }
 
 // payload is a body that cannot be compressed.

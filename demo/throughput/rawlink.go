@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -20,8 +21,8 @@ const rawStart = 30 * time.Second
 // rawLink is a process that appends what it is sent. One append at a time: a
 // frame is a length of four bytes and the bytes, the answer one byte.
 type rawLink struct {
+	mu   sync.Mutex // held over an append
 	conn net.Conn
-	turn chan struct{}
 	cmd  *exec.Cmd
 	said *bytes.Buffer // standard error, to be read after the end
 	end  chan struct{}
@@ -35,7 +36,7 @@ func startRaw(ctx context.Context, command []string, dir string, followers int) 
 	}
 	defer ln.Close()
 	args := append(command[1:len(command):len(command)], dir, ln.Addr().String(), strconv.Itoa(followers))
-	l := &rawLink{turn: make(chan struct{}, 1), cmd: exec.Command(command[0], args...), said: new(bytes.Buffer), end: make(chan struct{})}
+	l := &rawLink{cmd: exec.Command(command[0], args...), said: new(bytes.Buffer), end: make(chan struct{})}
 	l.cmd.Stderr = l.said
 	if err := l.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a process for the raw limit: %w", err)
@@ -64,8 +65,8 @@ func (l *rawLink) complaint() error {
 }
 
 func (l *rawLink) append(b []byte) error {
-	l.turn <- struct{}{}
-	defer func() { <-l.turn }()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var length [4]byte
 	binary.LittleEndian.PutUint32(length[:], uint32(len(b)))
 	buffers := net.Buffers{length[:], b}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,9 +107,9 @@ func (n *rawNode) append(b []byte) error {
 
 // rawLog is a zero-filled file without a name. One append at a time.
 type rawLog struct {
-	turn chan struct{}
-	f    *os.File
-	at   int64
+	mu sync.Mutex // held over an append
+	f  *os.File
+	at int64
 }
 
 func newRawLog(dir string) (*rawLog, error) {
@@ -127,12 +128,12 @@ func newRawLog(dir string) (*rawLog, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("fill a file in %s for the raw limit: %w", dir, err), f.Close())
 	}
-	return &rawLog{turn: make(chan struct{}, 1), f: f}, nil
+	return &rawLog{f: f}, nil
 }
 
 func (l *rawLog) append(b []byte) error {
-	l.turn <- struct{}{}
-	defer func() { <-l.turn }()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.at+int64(len(b)) > rawFile {
 		l.at = 0
 	}

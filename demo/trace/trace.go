@@ -103,14 +103,11 @@ func Run(ctx context.Context, cfg Config) (Trace, error) {
 		cfg.Body = "trace"
 	}
 	t := Trace{Queue: fmt.Sprintf("baton.trace.%d", time.Now().UnixNano())}
-	c, err := client.New(client.Config{Addresses: cfg.Stomp})
+	c, err := client.Dial(ctx, client.Config{Addresses: cfg.Stomp}) // the connection is not the message's way
 	if err != nil {
 		return t, fmt.Errorf("trace a message: %w", err)
 	}
 	defer c.Close()
-	if err := c.Wait(ctx); err != nil { // the connection is not the message's way
-		return t, fmt.Errorf("trace a message: %w", err)
-	}
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
 	var watching sync.WaitGroup

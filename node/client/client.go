@@ -47,13 +47,8 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Dial is New for an address in any of the forms of ParseURI, and waits for
-// the first connection.
-func Dial(ctx context.Context, uri string) (*Client, error) {
-	cfg, err := ParseURI(uri)
-	if err != nil {
-		return nil, err
-	}
+// Dial is New, and waits for the first connection.
+func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c, err := New(cfg)
 	if err != nil {
 		return nil, err

@@ -50,6 +50,11 @@ func (l *pipeListener) dial(t *testing.T) *client {
 
 // servePipes runs a server in the bubble of t.
 func servePipes(t *testing.T, change ...func(*stompserver.Config)) *pipeListener {
+	_, l := serveOnPipes(t, change...)
+	return l
+}
+
+func serveOnPipes(t *testing.T, change ...func(*stompserver.Config)) (*stompserver.Server, *pipeListener) {
 	l := newPipes()
 	log := brokertest.NewLog()
 	cfg := stompserver.Config{Listener: l, Broker: log.Broker(t)}
@@ -60,7 +65,7 @@ func servePipes(t *testing.T, change ...func(*stompserver.Config)) *pipeListener
 	require.NoError(t, err)
 	go s.Serve()
 	t.Cleanup(func() { s.Close("end of test") })
-	return l
+	return s, l
 }
 
 func TestHeartBeats(t *testing.T) {

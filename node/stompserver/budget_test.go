@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"baton/node/broker/brokertest"
 	"baton/node/stompserver"
 )
 
@@ -21,14 +20,9 @@ const (
 
 // serveBudget runs a server with little memory for what it writes.
 func serveBudget(t *testing.T) (*stompserver.Server, *pipeListener) {
-	l := newPipes()
-	cfg := stompserver.Config{Listener: l, Broker: brokertest.NewLog().Broker(t), OutputMemory: budgetMemory, WriteTimeout: time.Hour}
-	cfg.Limits.Body = budgetMessage
-	s, err := stompserver.New(cfg)
-	require.NoError(t, err)
-	go s.Serve()
-	t.Cleanup(func() { s.Close("end of test") })
-	return s, l
+	return serveOnPipes(t, func(cfg *stompserver.Config) {
+		cfg.OutputMemory, cfg.WriteTimeout, cfg.Limits.Body = budgetMemory, time.Hour, budgetMessage
+	})
 }
 
 // fillQueue sends large messages, each with its number in front.
@@ -52,7 +46,7 @@ func (c *client) consume(queue string) {
 // consumeAll reads and acknowledges n messages of fillQueue.
 func (c *client) consumeAll(t *testing.T, queue string, n int) {
 	t.Helper()
-	c.frame("SUBSCRIBE", "id:1", "destination:/queue/"+queue, "ack:client-individual", "activemq.prefetchSize:1000")
+	c.consume(queue)
 	for i := range n {
 		f := c.want("MESSAGE")
 		require.Equal(t, fmt.Sprintf("%03d", i), string(f.Body[:3]))

@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"baton/node/broker/brokertest"
 	"baton/node/stompserver"
 )
 
@@ -22,15 +21,9 @@ const largeBody = 3 << 20
 
 // serveLarge runs a server that has memory for two large bodies at a time.
 func serveLarge(t *testing.T) (*stompserver.Server, *pipeListener) {
-	l := newPipes()
-	log := brokertest.NewLog()
-	cfg := stompserver.Config{Listener: l, Broker: log.Broker(t), BodyMemory: 4 * largeBody}
-	cfg.Limits.Body = largeBody
-	s, err := stompserver.New(cfg)
-	require.NoError(t, err)
-	go s.Serve()
-	t.Cleanup(func() { s.Close("end of test") })
-	return s, l
+	return serveOnPipes(t, func(cfg *stompserver.Config) {
+		cfg.BodyMemory, cfg.Limits.Body = 4*largeBody, largeBody
+	})
 }
 
 func largeHead(receipt string, sized bool) string {
