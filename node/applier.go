@@ -81,14 +81,14 @@ func (a *applier) setSink(s index.Sink) {
 	a.mu.Unlock()
 }
 
-// makeSink sends what is applied from now on to the sink that make returns.
-// Nothing is applied while it makes it, so a sink that begins with what the
+// makeSink sends what is applied from now on to the sink that build returns.
+// Nothing is applied while it does, so a sink that begins with what the
 // index has is told of everything else, also of what it proposes itself at
 // once.
-func (a *applier) makeSink(make func() (index.Sink, error)) error {
+func (a *applier) makeSink(build func() (index.Sink, error)) error {
 	a.run.Lock()
 	defer a.run.Unlock()
-	s, err := make()
+	s, err := build()
 	if err != nil {
 		return err
 	}

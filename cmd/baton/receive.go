@@ -40,7 +40,7 @@ not printed again. It ends after --count messages, when nothing came for --idle,
 				return err
 			}
 			defer r.source.Close()
-			r.from, r.out, r.pass = destination(args[0]), cmd.OutOrStdout(), r.take
+			r.from, r.out, r.pass = destination(args[0]), cmd.OutOrStdout(), r.passToPerson
 			r.showOn(cmd, r.out)
 			err = r.run(cmd.Context())
 			fmt.Fprintf(cmd.ErrOrStderr(), "%d received from %s\n", r.done, r.from)
@@ -59,8 +59,8 @@ type receiver struct {
 	json bool
 }
 
-// take prints a message, which is acknowledged then.
-func (r *receiver) take(_, _ context.Context, m *client.Message) error {
+// passToPerson prints a message, which is acknowledged then.
+func (r *receiver) passToPerson(_, _ context.Context, m *client.Message) error {
 	if err := r.print(m); err != nil {
 		return fmt.Errorf("print message %s, which stays in the queue: %w", m.ID, err)
 	}

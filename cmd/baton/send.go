@@ -18,7 +18,8 @@ import (
 // uriDefault is the cluster that baton demo starts.
 const uriDefault = "failover:(stomp://127.0.0.1:61613,stomp://127.0.0.1:61623,stomp://127.0.0.1:61633)"
 
-// windowMax bounds the memory for messages that await their receipts.
+// windowMax bounds the messages that await their receipts; the stream bounds
+// their bytes.
 const windowMax = 10000
 
 // lineMax bounds one line of standard input, which becomes one message.

@@ -18,8 +18,12 @@ type Stream struct {
 	window int
 	s      *session    // of what is outstanding
 	flight []*outgoing // oldest first
+	bytes  int         // of their bodies
 	sent   int
 }
+
+// streamBytes bounds the bodies that are outstanding, but for the newest.
+const streamBytes = 64 << 20
 
 // outgoing is a message that awaits its receipt.
 type outgoing struct {
@@ -30,7 +34,7 @@ type outgoing struct {
 }
 
 // NewStream returns a stream with at most window receipts outstanding, at least
-// one. It ends with the client, and needs no end of its own.
+// one, and fewer while their messages have more than 64 MiB. It ends with the client, and needs no end of its own.
 func (c *Client) NewStream(window int) *Stream { return &Stream{c: c, window: max(window, 1)} }
 
 // Sent is how many messages are confirmed.
@@ -46,7 +50,7 @@ func (t *Stream) Send(ctx context.Context, destination, contentType string, body
 	for {
 		err := t.start(ctx, m)
 		if err == nil {
-			t.flight = append(t.flight, m)
+			t.flight, t.bytes = append(t.flight, m), t.bytes+len(body)
 			return t.settle(ctx, t.window-1)
 		}
 		if !errors.Is(err, ErrStale) {
@@ -82,17 +86,17 @@ func (t *Stream) start(ctx context.Context, m *outgoing) (err error) {
 // Flush waits until all is confirmed. Errors are those of Send.
 func (t *Stream) Flush(ctx context.Context) error { return t.settle(ctx, 0) }
 
-// settle waits until at most n receipts are outstanding, or none if one of them
-// is in doubt.
+// settle waits until at most n receipts are outstanding and not too many bytes,
+// or none if one of them is in doubt.
 func (t *Stream) settle(ctx context.Context, n int) error {
-	for len(t.flight) > n {
+	for len(t.flight) > n || t.bytes > streamBytes {
 		m := t.flight[0]
 		err := m.wait(ctx)
 		if errors.Is(err, ErrInDoubt) && ctx.Err() == nil {
 			n, t.s = 0, nil
 			_, err = t.c.sendAgain(ctx, err, m.to, m.contentType, m.body, m.headers)
 		}
-		t.flight = t.flight[1:]
+		t.flight, t.bytes = t.flight[1:], t.bytes-len(m.body)
 		if err != nil {
 			return t.fail(ctx, m, err)
 		}
@@ -121,7 +125,7 @@ func (t *Stream) fail(ctx context.Context, m *outgoing, err error) error {
 			doubt++
 		}
 	}
-	t.flight, t.s = nil, nil
+	t.flight, t.bytes, t.s = nil, 0, nil
 	err = fmt.Errorf("send message %d to %s: %w", t.sent+1, m.to, err)
 	if stored+doubt > 0 {
 		err = fmt.Errorf("%w (of those behind it %d are stored all the same, and %d may be)", err, stored, doubt)

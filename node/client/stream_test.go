@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -71,6 +72,25 @@ func TestStream(t *testing.T) {
 		require.NoError(t, <-full)
 		require.NoError(t, stream.Flush(within(t)))
 		require.Equal(t, 5, s.Depth("/queue/q"))
+	})
+	t.Run("so do their bytes", func(t *testing.T) {
+		s := serve(t, "127.0.0.1:0", nil)
+		c := connect(t, client.Config{Addresses: []string{s.Addr()}})
+		stream := c.NewStream(100)
+		require.NoError(t, send(stream, 0))
+		require.NoError(t, stream.Flush(within(t)))
+		s.Mute(true)
+		ctx, cancel := context.WithCancel(within(t))
+		sends := make(chan error, 2)
+		go func() {
+			for range 2 {
+				sends <- stream.Send(ctx, "/queue/q", "", make([]byte, 40<<20), nil)
+			}
+		}()
+		require.NoError(t, <-sends)
+		require.Eventually(t, func() bool { return s.Depth("/queue/q") == 3 }, patience, time.Millisecond)
+		cancel() // too late for a call that did not wait
+		require.ErrorIs(t, <-sends, context.Canceled, "two bodies of 40 MiB are outstanding")
 	})
 	t.Run("a refusal says which message", func(t *testing.T) {
 		s := serve(t, "127.0.0.1:0", nil)
