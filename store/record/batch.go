@@ -151,7 +151,7 @@ func ParseHeader(b []byte) (Header, error) {
 	if h.Length > MaxBatchSize {
 		return Header{}, fmt.Errorf("%w: batch of %d bytes, at most %d", ErrTooLarge, h.Length, MaxBatchSize)
 	}
-	if h.Count == 0 || h.Length < HeaderSize+RecordHeaderSize*h.Count {
+	if h.Count == 0 || uint64(h.Length) < HeaderSize+RecordHeaderSize*uint64(h.Count) {
 		return Header{}, fmt.Errorf("%w: %d records in %d bytes", ErrCorrupt, h.Count, h.Length)
 	}
 	return h, nil
